@@ -1,0 +1,89 @@
+"""The one door to the kernel: every call of ours goes through `call`.
+
+Calls that ``os`` lacks are made with ctypes. Each has its prototype fixed once, at
+import, because a ctypes function is shared by the whole process.
+"""
+
+import ctypes
+import errno
+import os
+from collections.abc import Callable
+from ctypes import c_long
+from typing import Any, NoReturn, TypeAlias
+
+StrPath: TypeAlias = "str | bytes | os.PathLike[str] | int"
+
+# PyDLL keeps the GIL held: only for clone3, whose child must find it in a known state.
+_libc = ctypes.CDLL(None, use_errno=True)
+_libc_holding_gil = ctypes.PyDLL(None, use_errno=True)
+
+fault: Callable[[str], None] | None = None
+"""Test hook: called with the name of each kernel call before it is made. It may raise
+the ``OSError`` that the kernel is to be said to have answered, or end the process."""
+
+
+def call(name: str, function: Callable[..., Any], *args: Any, path: Any = None) -> Any:
+    """Make one kernel call by ``function``, which is ours (ctypes) or from ``os``.
+
+    Raises:
+        OSError: the kernel refused. Its class follows ``errno`` (``PermissionError``
+            and so on); ``filename`` is ``path``, and a note names the call.
+    """
+    if fault is not None:
+        fault(name)
+    try:
+        result = function(*args)
+    except OSError as error:
+        if path is not None and error.filename is None:
+            error.filename = path
+        error.add_note(f"from {name}(2)")
+        raise
+    if result == -1:
+        fail(name, ctypes.get_errno(), path)
+    return result
+
+
+def fail(name: str, code: int, path: Any = None) -> NoReturn:
+    """Raise the ``OSError`` of ``code``, with a note that names the call."""
+    error = OSError(code, os.strerror(code), path)
+    error.add_note(f"from {name}(2)")
+    raise error
+
+
+def syscall(number: int, *argtypes: Any, hold_gil: bool = False) -> Callable[..., int]:
+    """A system call that the C library may not wrap, by number.
+
+    Each gets a function object of its own (``libc["syscall"]`` makes a new one), so
+    prototypes never meet.
+    """
+    function = (_libc_holding_gil if hold_gil else _libc)["syscall"]
+    function.argtypes = (c_long, *argtypes)
+    function.restype = c_long
+
+    def invoke(*args: Any) -> int:
+        result: int = function(number, *args)
+        return result
+
+    return invoke
+
+
+def function(name: str, *argtypes: Any) -> Callable[..., int]:
+    """A function of the C library that answers an ``int`` and sets ``errno``."""
+    found = _libc[name]
+    found.argtypes = argtypes
+    found.restype = ctypes.c_int
+    return found
+
+
+def retry_interrupted(attempt: Callable[[], int], *, times: int = 128) -> int:
+    """Repeat a call that a concurrent rename or a signal interrupted, within bounds.
+
+    openat2(2) answers ``EAGAIN`` when a component was renamed during an in-root walk.
+    """
+    for _ in range(times - 1):
+        try:
+            return attempt()
+        except OSError as error:
+            if error.errno not in (errno.EAGAIN, errno.EINTR):
+                raise
+    return attempt()

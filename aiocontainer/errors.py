@@ -1,0 +1,133 @@
+"""Everything that aiocontainer raises of its own.
+
+ContainerError
+├─ ConfigError (ValueError)     the request is wrong; nothing was touched
+├─ StatusError                  not possible in this status: .status, .wanted
+├─ SetupError                   a step of the set-up failed: .step; cause: the OSError
+│  └─ ExecError                 the program couldn't be executed: .program
+├─ HandshakeError               the child vanished or spoke out of turn
+├─ SpawnerError                 the fork server couldn't be started or was lost
+├─ CgroupError                  .path; cause: the OSError
+│  ├─ ControllerMissing         .controller
+│  └─ CgroupBusy                couldn't be removed: processes are left in it
+├─ UnsupportedFeature           this kernel or user can't: .feature, .hint
+└─ ProcessFailed                only with check=True: .result
+
+Closed, busy and ended streams raise anyio's own ``ClosedResourceError``,
+``BusyResourceError`` and ``EndOfStream``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .proc.result import Result
+
+__all__ = (
+    "CgroupBusy",
+    "CgroupError",
+    "ConfigError",
+    "ContainerError",
+    "ControllerMissing",
+    "ExecError",
+    "HandshakeError",
+    "ProcessFailed",
+    "SetupError",
+    "SpawnerError",
+    "StatusError",
+    "UnsupportedFeature",
+)
+
+
+class ContainerError(Exception):
+    """Root of everything that aiocontainer raises of its own."""
+
+
+class ConfigError(ContainerError, ValueError):
+    """The request is wrong. Raised before anything was touched."""
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(f"{field}: {reason}" if field else reason)
+        self.field = field
+        """Path of the field, as ``mounts[2].destination``; empty for the whole."""
+        self.reason = reason
+        """What is wrong with it, in lower case, without the field."""
+
+
+class StatusError(ContainerError):
+    """Not possible while the container (or process) is in its present status."""
+
+    def __init__(self, status: str, wanted: str) -> None:
+        super().__init__(f"container is {status}, can't {wanted}")
+        self.status = status
+        self.wanted = wanted
+
+
+class SetupError(ContainerError):
+    """A step of the set-up failed; all before it has been undone.
+
+    ``__cause__`` is the child's ``OSError`` where the kernel gave one.
+    """
+
+    def __init__(self, step: str, reason: str) -> None:
+        super().__init__(f"could not {step}: {reason}")
+        self.step = step
+        """What was being done, as ``mount proc on /proc``."""
+        self.reason = reason
+
+
+class ExecError(SetupError):
+    """The program could not be executed: missing, not executable, or refused."""
+
+    def __init__(self, program: str, reason: str) -> None:
+        super().__init__(f"execute {program}", reason)
+        self.program = program
+
+
+class HandshakeError(ContainerError):
+    """The child ended or spoke out of turn before the program was running."""
+
+
+class SpawnerError(ContainerError):
+    """The fork server could not be started, or was lost during a request."""
+
+
+class CgroupError(ContainerError):
+    """A cgroup refused. ``__cause__`` is the ``OSError`` where there was one."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(f"{path}: {reason}")
+        self.path = path
+        self.reason = reason
+
+
+class ControllerMissing(CgroupError):
+    """A limit was asked for whose controller this machine or user doesn't have."""
+
+    def __init__(self, path: str, controller: str) -> None:
+        super().__init__(path, f"controller {controller} is not available")
+        self.controller = controller
+
+
+class CgroupBusy(CgroupError):
+    """The cgroup could not be removed in time: something is left in it."""
+
+
+class UnsupportedFeature(ContainerError):
+    """This machine or user can't do what was asked."""
+
+    def __init__(self, feature: str, reason: str, hint: str | None = None) -> None:
+        super().__init__(f"{feature}: {reason}")
+        self.feature = feature
+        self.hint = hint
+        if hint is not None:
+            self.add_note(f"hint: {hint}")
+
+
+class ProcessFailed(ContainerError):
+    """A run with ``check=True`` did not end with exit status 0."""
+
+    def __init__(self, result: Result) -> None:
+        super().__init__(result.describe())
+        self.result = result
