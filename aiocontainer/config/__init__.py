@@ -1,0 +1,102 @@
+"""What a container is: validated, immutable models with safe defaults; no behaviour.
+
+Every wrong value raises `aiocontainer.errors.ConfigError`, which names the field.
+"""
+
+from .base import FrozenMap, Model, replace
+from .blockio import BlockIo, ByteRate, DeviceWeight, OperationRate
+from .capabilities import CAPABILITIES, DEFAULT_CAPABILITIES, Capabilities
+from .cgroup import CgroupSettings
+from .container import Config, device_rules
+from .devices import DEFAULT_DEVICES, Device
+from .mounts import DEFAULT_MASKED_PATHS, DEFAULT_READONLY_PATHS, SYSTEM_MOUNTS, Mount
+from .namespaces import IdMapping, Namespaces
+from .options import MountOptions, Propagation, parse_options
+from .process import (
+    DEFAULT_PATH,
+    RLIMITS,
+    ProcessSettings,
+    Rlimit,
+    UserName,
+    override,
+    parse_user,
+)
+from .resources import (
+    DEFAULT_DEVICE_RULES,
+    CpuLimits,
+    DeviceRule,
+    HugepageLimit,
+    MemoryLimits,
+    NetworkLimits,
+    RdmaLimit,
+    Resources,
+)
+from .rootfs import (
+    HOST_DIRECTORIES,
+    HOST_ETC,
+    HOST_LIBRARY_LINKS,
+    DirectoryRootfs,
+    HostRootfs,
+    OverlayRootfs,
+    Rootfs,
+)
+from .seccomp import ArgRule, Seccomp, SyscallRule
+from .seccomp_default import DEFAULT_SECCOMP
+from .sysctls import sysctl_path
+from .units import parse_cpus, parse_size
+
+__all__ = (
+    "CAPABILITIES",
+    "DEFAULT_CAPABILITIES",
+    "DEFAULT_DEVICES",
+    "DEFAULT_DEVICE_RULES",
+    "DEFAULT_MASKED_PATHS",
+    "DEFAULT_PATH",
+    "DEFAULT_READONLY_PATHS",
+    "DEFAULT_SECCOMP",
+    "HOST_DIRECTORIES",
+    "HOST_ETC",
+    "HOST_LIBRARY_LINKS",
+    "RLIMITS",
+    "SYSTEM_MOUNTS",
+    "ArgRule",
+    "BlockIo",
+    "ByteRate",
+    "Capabilities",
+    "CgroupSettings",
+    "Config",
+    "CpuLimits",
+    "Device",
+    "DeviceRule",
+    "DeviceWeight",
+    "DirectoryRootfs",
+    "FrozenMap",
+    "HostRootfs",
+    "HugepageLimit",
+    "IdMapping",
+    "MemoryLimits",
+    "Model",
+    "Mount",
+    "MountOptions",
+    "Namespaces",
+    "NetworkLimits",
+    "OperationRate",
+    "OverlayRootfs",
+    "ProcessSettings",
+    "Propagation",
+    "RdmaLimit",
+    "Resources",
+    "Rlimit",
+    "Rootfs",
+    "Seccomp",
+    "SyscallRule",
+    "UserName",
+    "device_rules",
+    "override",
+    "parse_cpus",
+    "parse_options",
+    "parse_size",
+    "parse_user",
+    "replace",
+    "sysctl_path",
+)

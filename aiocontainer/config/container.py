@@ -1,0 +1,185 @@
+"""`Config`: all that a container is."""
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self, TypeAlias
+
+from pydantic import AfterValidator, model_validator
+
+from .base import AbsolutePath, ConfigError, Flag, FrozenMap, StrPath, Text
+from .capabilities import Capabilities
+from .cgroup import CgroupSettings
+from .devices import DEFAULT_DEVICES, Device
+from .mounts import DEFAULT_MASKED_PATHS, DEFAULT_READONLY_PATHS, SYSTEM_MOUNTS, Mount
+from .namespaces import IdMapping, Namespaces, require_disjoint
+from .process import ProcessSettings, Rlimit
+from .resources import DeviceRule, Resources
+from .rootfs import AnyRootfs, Rootfs
+from .seccomp import Seccomp
+from .shorthands import fold_shorthands
+from .sysctls import SysctlMap, require_namespaces
+
+__all__ = ("Config", "device_rules")
+
+
+def _uts_name(name: str) -> str:
+    # __NEW_UTS_LEN in include/uapi/linux/utsname.h
+    if not name or len(name.encode()) > 64:
+        raise ConfigError("", "should be 1 to 64 bytes long")
+    if any(c.isspace() or not c.isprintable() for c in name):
+        raise ConfigError("", "contains a space or a control character")
+    return name
+
+
+_UtsName: TypeAlias = Annotated[Text, AfterValidator(_uts_name)]
+
+
+class Config(ProcessSettings):
+    """All that a container is. ``Config(rootfs=...)`` alone is the safe choice: own
+    namespaces, few capabilities, no_new_privs, a system call filter, masked kernel
+    files, and no network but loopback.
+
+    ``memory``, ``cpus`` and ``pids`` are short for fields of ``resources``.
+
+    Raises:
+        ConfigError: a value is wrong or doesn't fit the others; nothing was touched.
+    """
+
+    rootfs: AnyRootfs
+    """The root directory. A path means that directory."""
+    hostname: _UtsName | None = None
+    """``None`` is the container's id."""
+    domainname: _UtsName | None = None
+    namespaces: Namespaces = Namespaces()
+    uid_mappings: tuple[IdMapping, ...] = ()
+    """Of a new user namespace."""
+    gid_mappings: tuple[IdMapping, ...] = ()
+    """Of a new user namespace."""
+    mounts: tuple[Mount, ...] = ()
+    """Made in this order, after ``system_mounts``."""
+    system_mounts: tuple[Mount, ...] = SYSTEM_MOUNTS
+    devices: tuple[Device, ...] = ()
+    """Further devices; each may also be used (see `device_rules`)."""
+    system_devices: tuple[Device, ...] = DEFAULT_DEVICES
+    masked_paths: tuple[AbsolutePath, ...] = DEFAULT_MASKED_PATHS
+    """Hidden, where they exist."""
+    readonly_paths: tuple[AbsolutePath, ...] = DEFAULT_READONLY_PATHS
+    """Made read-only, where they exist."""
+    sysctl: SysctlMap = FrozenMap()
+    """Kernel parameters of the container's own namespaces, by dotted name."""
+    session_keyring: Flag = True
+    """A new session keyring, so that the program's keys can't be reached."""
+    pivot_root: Flag = True
+    """Where pivot_root(2) can't be used (the root is a ramfs), false moves the mount."""
+    rootfs_propagation: Literal["private", "slave", "shared", "unbindable"] = "private"
+    """Propagation of the container's root mount."""
+    resources: Resources = Resources()
+    cgroup: CgroupSettings = CgroupSettings()
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            rootfs: Rootfs | StrPath,
+            memory: str | int | None = ...,
+            cpus: float | str | None = ...,
+            pids: int | None = ...,
+            user: str | int = ...,
+            groups: Iterable[str | int] = ...,
+            umask: int = ...,
+            cwd: StrPath = ...,
+            env: Mapping[str, str] = ...,
+            capabilities: Capabilities = ...,
+            no_new_privs: bool = ...,
+            rlimits: Mapping[
+                str, Rlimit | int | tuple[int | None, int | None] | None
+            ] = ...,
+            oom_score_adj: int | None = ...,
+            seccomp: Seccomp | None = ...,
+            hostname: str | None = ...,
+            domainname: str | None = ...,
+            namespaces: Namespaces = ...,
+            uid_mappings: Iterable[IdMapping] = ...,
+            gid_mappings: Iterable[IdMapping] = ...,
+            mounts: Iterable[Mount] = ...,
+            system_mounts: Iterable[Mount] = ...,
+            devices: Iterable[Device] = ...,
+            system_devices: Iterable[Device] = ...,
+            masked_paths: Iterable[StrPath] = ...,
+            readonly_paths: Iterable[StrPath] = ...,
+            sysctl: Mapping[str, str] = ...,
+            session_keyring: bool = ...,
+            pivot_root: bool = ...,
+            rootfs_propagation: Literal[
+                "private", "slave", "shared", "unbindable"
+            ] = ...,
+            resources: Resources = ...,
+            cgroup: CgroupSettings = ...,
+        ) -> None: ...
+
+    @model_validator(mode="before")
+    @classmethod
+    def _take_shorthands(cls, data: Any) -> Any:
+        return fold_shorthands(data) if isinstance(data, Mapping) else data
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        self._check_names()
+        self._check_user_namespace()
+        self._check_mount_namespace()
+        self._check_devices()
+        require_namespaces(self.sysctl, self.namespaces)
+        return self
+
+    def _check_names(self) -> None:
+        if self.namespaces.uts == "host":
+            for field in ("hostname", "domainname"):
+                if getattr(self, field) is not None:
+                    raise ConfigError(field, "needs a uts namespace of its own")
+        if self.domainname is not None and "kernel.domainname" in self.sysctl:
+            raise ConfigError("sysctl[kernel.domainname]", "contradicts domainname")
+
+    def _check_user_namespace(self) -> None:
+        for field in ("uid_mappings", "gid_mappings"):
+            mappings: tuple[IdMapping, ...] = getattr(self, field)
+            require_disjoint(field, mappings)
+            if self.namespaces.user == "new":
+                if not mappings:
+                    raise ConfigError(field, "is needed for a new user namespace")
+            elif mappings:
+                raise ConfigError(field, "needs a new user namespace")
+
+    def _check_mount_namespace(self) -> None:
+        if self.namespaces.mount == "new":
+            return
+        for field in _MOUNT_FIELDS:
+            if getattr(self, field):
+                raise ConfigError(field, "needs a new mount namespace")
+
+    def _check_devices(self) -> None:
+        seen = {device.path for device in self.system_devices}
+        for index, device in enumerate(self.devices):
+            if device.path in seen:
+                raise ConfigError(
+                    f"devices[{index}].path", f"{device.path} is there twice"
+                )
+            seen.add(device.path)
+
+
+# All of these are mounts, which would be made in a namespace that is not the
+# container's alone, and would stay there.
+_MOUNT_FIELDS: Final = ("system_mounts", "mounts", "masked_paths", "readonly_paths")
+
+
+def device_rules(config: Config) -> tuple[DeviceRule, ...]:
+    """Rules for the devices cgroup: those of ``resources``, then what ``devices`` add."""
+    return config.resources.devices + tuple(
+        DeviceRule(
+            allow=True,
+            type="b" if device.type == "b" else "c",
+            major=device.major,
+            minor=device.minor,
+        )
+        for device in config.devices
+        if device.type != "p"
+    )

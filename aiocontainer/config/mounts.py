@@ -1,0 +1,238 @@
+"""Mounts inside the container, and the ones that every container has."""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Final, Self
+
+from pydantic import model_validator
+
+from .base import AbsolutePath, ConfigError, Model, StrPath, Text
+from .namespaces import IdMapping, require_disjoint
+from .options import MountOptions, parse_options
+from .units import parse_size
+
+__all__ = (
+    "DEFAULT_MASKED_PATHS",
+    "DEFAULT_READONLY_PATHS",
+    "SYSTEM_MOUNTS",
+    "Mount",
+)
+
+# What may be covered below /proc, so that tools see a container's own figures
+# (lxcfs does this). Anything else would let a mount stand in for kernel files that
+# we or the program trust (CVE-2019-16884).
+_PROC_FILES: Final = frozenset(
+    f"/proc/{name}"
+    for name in [
+        "cpuinfo",
+        "diskstats",
+        "loadavg",
+        "meminfo",
+        "slabinfo",
+        "stat",
+        "swaps",
+        "uptime",
+        "sys/crypto/fips_enabled",
+        "sys/kernel/ns_last_pid",
+    ]
+)
+
+
+class Mount(Model):
+    """One mount: a file system, a bind of something on the host, or a change of what
+    is mounted there already (neither ``type`` nor ``source``)."""
+
+    destination: AbsolutePath
+    """Where, in the container; made if missing. Links are followed inside the
+    container's root only."""
+    source: Text | None = None
+    """For a bind mount the absolute path on the host; else what the file system takes
+    (its type's name when ``None``)."""
+    type: Text | None = None
+    """File system type, ``"bind"``, or ``None`` when the options say ``bind``."""
+    options: tuple[Text, ...] = ()
+    """Words as in mount(8) and the OCI table; unknown ones are the file system's."""
+    uid_mappings: tuple[IdMapping, ...] = ()
+    """For an id-mapped mount (option ``idmap`` or ``ridmap``)."""
+    gid_mappings: tuple[IdMapping, ...] = ()
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            destination: StrPath,
+            source: StrPath | None = None,
+            type: str | None = None,
+            options: Iterable[str] = (),
+            uid_mappings: Iterable[IdMapping] = (),
+            gid_mappings: Iterable[IdMapping] = (),
+        ) -> None: ...
+
+    @property
+    def parsed(self) -> MountOptions:
+        """The options, sorted by what they do."""
+        words = self.options
+        return parse_options(("bind", *words) if self.type == "bind" else words)
+
+    @property
+    def is_bind(self) -> bool:
+        """A bind mount; ``type`` then doesn't matter."""
+        return self.type == "bind" or not {"bind", "rbind"}.isdisjoint(self.options)
+
+    @classmethod
+    def bind(
+        cls,
+        source: StrPath,
+        destination: StrPath | None = None,
+        *,
+        readonly: bool = False,
+    ) -> Self:
+        """A file or directory of the host, with the mounts below it.
+
+        The same path is used inside unless ``destination`` says otherwise. Read-only
+        holds for the mounts below too.
+        """
+        return cls(
+            destination=source if destination is None else destination,
+            source=source,
+            type="bind",
+            options=("rbind", "nosuid", "nodev", "rro" if readonly else "rw"),
+        )
+
+    @classmethod
+    def tmpfs(
+        cls, destination: StrPath, *, size: str | int | None = None, mode: int = 0o1777
+    ) -> Self:
+        """An empty directory in memory, of at most ``size`` (as ``"64MiB"``)."""
+        if not isinstance(mode, int) or not 0 <= mode <= 0o7777:
+            raise ConfigError("mode", "should be permission bits, at most 0o7777")
+        options = ["nosuid", "nodev", f"mode={mode:04o}"]
+        if size is not None:
+            try:
+                options.append(f"size={parse_size(size)}")
+            except ConfigError as error:
+                raise ConfigError("size", error.reason) from None
+        return cls(
+            destination=destination, source="tmpfs", type="tmpfs", options=options
+        )
+
+    @model_validator(mode="after")
+    def _is_possible(self) -> Self:
+        self._check_destination()
+        if self.is_bind:
+            self._check_bind()
+        elif self.type is None and self.source is not None:
+            raise ConfigError("type", "is missing: a source needs a type, or bind")
+        elif self.type == "":
+            raise ConfigError("type", "is empty")
+        for index, word in enumerate(self.options):
+            # A comma would smuggle a second word into a file system's option string.
+            if not word or ("," in word and self.type != "overlay"):
+                raise ConfigError(f"options[{index}]", "should be one word")
+        self._check_mappings()
+        return self
+
+    def _check_destination(self) -> None:
+        path = self.destination
+        if path == "/":
+            raise ConfigError("destination", "can't be the root directory")
+        if path.startswith("/proc/") and path not in _PROC_FILES:
+            raise ConfigError("destination", "is below /proc")
+        if path == "/proc" and not (self.is_bind or self.type in ("proc", None)):
+            raise ConfigError("destination", "/proc can only be a proc file system")
+
+    def _check_bind(self) -> None:
+        if self.source is None:
+            raise ConfigError("source", "is missing")
+        if not self.source.startswith("/"):
+            raise ConfigError("source", "should be an absolute path")
+        if data := self.parsed.data:
+            index = self.options.index(data[0])
+            raise ConfigError(
+                f"options[{index}]", f"{data[0]!r} has no meaning on a bind mount"
+            )
+
+    def _check_mappings(self) -> None:
+        wants = not {"idmap", "ridmap"}.isdisjoint(self.options)
+        for field, mappings in (
+            ("uid_mappings", self.uid_mappings),
+            ("gid_mappings", self.gid_mappings),
+        ):
+            if mappings and not self.is_bind:
+                raise ConfigError(field, "only a bind mount can be id-mapped")
+            if wants and not mappings:
+                raise ConfigError(field, "is missing: the options ask for a mapping")
+            require_disjoint(field, mappings)
+
+
+SYSTEM_MOUNTS: Final = (
+    Mount(
+        destination="/proc",
+        source="proc",
+        type="proc",
+        options=("nosuid", "noexec", "nodev"),
+    ),
+    Mount(
+        destination="/dev",
+        source="tmpfs",
+        type="tmpfs",
+        options=("nosuid", "strictatime", "mode=755", "size=65536k"),
+    ),
+    Mount(
+        destination="/dev/pts",
+        source="devpts",
+        type="devpts",
+        options=(
+            "nosuid",
+            "noexec",
+            "newinstance",
+            "ptmxmode=0666",
+            "mode=0620",
+            "gid=5",
+        ),
+    ),
+    Mount(
+        destination="/dev/shm",
+        source="shm",
+        type="tmpfs",
+        options=("nosuid", "noexec", "nodev", "mode=1777", "size=65536k"),
+    ),
+    Mount(
+        destination="/dev/mqueue",
+        source="mqueue",
+        type="mqueue",
+        options=("nosuid", "noexec", "nodev"),
+    ),
+    Mount(
+        destination="/sys",
+        source="sysfs",
+        type="sysfs",
+        options=("nosuid", "noexec", "nodev", "ro"),
+    ),
+)
+"""What every container has mounted; the ``mounts`` of a config come after."""
+
+DEFAULT_MASKED_PATHS: Final = (
+    "/proc/acpi",
+    "/proc/asound",
+    "/proc/interrupts",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/sched_debug",
+    "/proc/scsi",
+    "/proc/timer_list",
+    "/proc/timer_stats",
+    "/sys/devices/virtual/powercap",
+    "/sys/firmware",
+)
+"""Paths that tell of the host and not of the container; hidden."""
+
+DEFAULT_READONLY_PATHS: Final = (
+    "/proc/bus",
+    "/proc/fs",
+    "/proc/irq",
+    "/proc/sys",
+    "/proc/sysrq-trigger",
+)
+"""Paths whose change would be felt by the host; read-only."""

@@ -1,0 +1,90 @@
+"""Namespaces, and the id mappings of a user namespace."""
+
+from collections.abc import Sequence
+from typing import Annotated, Final, Self, TypeAlias
+
+from pydantic import AfterValidator, BeforeValidator, Field, Strict, model_validator
+
+from .base import ConfigError, Model, Whole, _absolute, _as_text, _without_nul
+
+__all__ = (
+    "MAPPING_EXTENTS_MAX",
+    "IdMapping",
+    "NamespaceChoice",
+    "Namespaces",
+    "require_disjoint",
+)
+
+MAPPING_EXTENTS_MAX: Final = 340
+"""Extents that ``/proc/<pid>/uid_map`` takes (kernel 4.15 and later)."""
+
+
+def _choice(word: str) -> str:
+    return word if word in ("new", "host") else _absolute(word)
+
+
+NamespaceChoice: TypeAlias = Annotated[
+    str,
+    Strict(),
+    BeforeValidator(_as_text),
+    AfterValidator(_without_nul),
+    AfterValidator(_choice),
+]
+"""``"new"``, ``"host"``, or the absolute path of one to join."""
+
+
+class Namespaces(Model):
+    """Which namespaces the container has of its own.
+
+    Each is ``"new"``, ``"host"`` (the program's own), or the absolute path of a
+    namespace file to join.
+    """
+
+    mount: NamespaceChoice = "new"
+    pid: NamespaceChoice = "new"
+    uts: NamespaceChoice = "new"
+    ipc: NamespaceChoice = "new"
+    network: NamespaceChoice = "new"
+    cgroup: NamespaceChoice = "new"
+    user: NamespaceChoice = "host"
+    """A new one needs ``uid_mappings`` and ``gid_mappings``."""
+    time: NamespaceChoice = "host"
+
+
+class IdMapping(Model):
+    """A range of ids of the container, and the host's ids that they stand for."""
+
+    container_id: Annotated[Whole, Field(ge=0, le=4_294_967_294)]
+    """First id in the container."""
+    host_id: Annotated[Whole, Field(ge=0, le=4_294_967_294)]
+    """First id on the host."""
+    size: Annotated[Whole, Field(ge=1, le=4_294_967_295)]
+    """How many ids."""
+
+    @model_validator(mode="after")
+    def _ids_fit(self) -> Self:
+        # (uid_t) -1 can't be mapped: it means "no id" to the kernel.
+        if max(self.container_id, self.host_id) + self.size > 4_294_967_295:
+            raise ConfigError("size", "goes beyond the largest id, 4294967294")
+        return self
+
+
+def require_disjoint(field: str, mappings: Sequence[IdMapping]) -> None:
+    """Refuse what the kernel refuses: too many extents, or ids mapped twice.
+
+    Raises:
+        ConfigError: naming the later of two mappings that overlap.
+    """
+    if len(mappings) > MAPPING_EXTENTS_MAX:
+        raise ConfigError(field, f"more than {MAPPING_EXTENTS_MAX} ranges")
+    for side in ("container_id", "host_id"):
+        order = sorted(
+            (getattr(mapping, side), mapping.size, index)
+            for index, mapping in enumerate(mappings)
+        )
+        for (start, size, one), (following, _, other) in zip(order, order[1:]):
+            if following < start + size:
+                raise ConfigError(
+                    f"{field}[{max(one, other)}].{side}",
+                    f"overlaps {field}[{min(one, other)}]",
+                )

@@ -1,0 +1,146 @@
+"""Seccomp: which system calls a process may make."""
+
+from typing import Annotated, Any, Literal, Self, TypeAlias
+
+from pydantic import AfterValidator, Field, model_validator
+
+from .base import AbsolutePath, ConfigError, Model, Text, Whole
+from .capabilities import CapabilitySet
+
+__all__ = (
+    "Action",
+    "Architecture",
+    "ArgRule",
+    "Operator",
+    "Seccomp",
+    "SyscallRule",
+)
+
+Action: TypeAlias = Literal[
+    "KILL_PROCESS", "KILL_THREAD", "TRAP", "ERRNO", "NOTIFY", "TRACE", "LOG", "ALLOW"
+]
+"""What happens; the names are those of ``SECCOMP_RET_*``."""
+
+Operator: TypeAlias = Literal["NE", "LT", "LE", "EQ", "GE", "GT", "MASKED_EQ"]
+
+Architecture: TypeAlias = Literal[
+    "X86_64", "X86", "X32", "AARCH64", "ARM", "MIPS", "MIPS64", "MIPS64N32", "MIPSEL",
+    "MIPSEL64", "MIPSEL64N32", "PPC", "PPC64", "PPC64LE", "S390", "S390X", "PARISC",
+    "PARISC64", "RISCV64", "LOONGARCH64", "M68K", "SH", "SHEB",
+]  # fmt: skip
+"""An entry to the kernel; a machine can have several (``X86_64``, ``X86``, ``X32``)."""
+
+Flag: TypeAlias = Literal["TSYNC", "LOG", "SPEC_ALLOW", "WAIT_KILLABLE_RECV"]
+
+_Errno: TypeAlias = Annotated[Whole, Field(ge=0, le=4095)]
+_U64: TypeAlias = Annotated[Whole, Field(ge=0, le=2**64 - 1)]
+
+
+class ArgRule(Model):
+    """A condition on one argument of a call, as an unsigned number of 64 bits.
+
+    Where the kernel's argument is an ``int``, only 32 bits of it count: compare with
+    ``MASKED_EQ`` and mask ``0xffffffff``, or the condition can be evaded.
+    """
+
+    index: Annotated[Whole, Field(ge=0, le=5)]
+    """Which argument, from 0."""
+    value: _U64
+    """What it is compared with; for ``MASKED_EQ`` the mask."""
+    value_two: _U64 = 0
+    """For ``MASKED_EQ``: what the masked argument has to be."""
+    op: Operator
+
+    @model_validator(mode="after")
+    def _mask_covers_value(self) -> Self:
+        if self.op == "MASKED_EQ" and self.value_two & ~self.value:
+            raise ConfigError("value_two", "has bits outside the mask: never true")
+        return self
+
+
+def _syscall_name(name: str) -> str:
+    if not name or not name.isascii() or not name.replace("_", "a").isalnum():
+        raise ConfigError("", "should be the name of a system call")
+    return name
+
+
+SyscallName: TypeAlias = Annotated[Text, AfterValidator(_syscall_name)]
+
+
+class SyscallRule(Model):
+    """What happens on some calls, if all conditions hold."""
+
+    names: Annotated[tuple[SyscallName, ...], Field(min_length=1)]
+    """Calls; those this machine doesn't know are skipped."""
+    action: Action = "ALLOW"
+    errno: _Errno | None = None
+    """What ``ERRNO`` gives (EPERM if ``None``) or what ``TRACE`` tells the tracer."""
+    args: tuple[ArgRule, ...] = ()
+    """All have to hold; but two on the same argument are alternatives, as in the
+    common runtimes."""
+    when_capabilities: CapabilitySet = frozenset()
+    """Holds only for a process whose bounding set has all of these."""
+    unless_capabilities: CapabilitySet = frozenset()
+    """Holds only for a process whose bounding set has none of these."""
+    architectures: tuple[Architecture, ...] = ()
+    """Holds only on a machine whose own architecture is among these; empty is any."""
+    min_kernel: tuple[Whole, Whole] | None = None
+    """Holds only from this kernel release on, as ``(4, 8)``."""
+
+    @model_validator(mode="after")
+    def _errno_has_a_use(self) -> Self:
+        if self.errno is not None and self.action not in ("ERRNO", "TRACE"):
+            raise ConfigError("errno", f"has no meaning with {self.action}")
+        return self
+
+
+class Seccomp(Model):
+    """A system call filter. Of two rules for a call, the earlier that holds counts."""
+
+    default_action: Action = "ERRNO"
+    """For calls that no rule names."""
+    default_errno: _Errno | None = None
+    """What a default of ``ERRNO`` gives; EPERM if ``None``."""
+    architectures: tuple[Architecture, ...] = ()
+    """Entries to the kernel that may be used at all; empty is the machine's own. Calls
+    by any other get ENOSYS, as from a kernel without it."""
+    flags: tuple[Flag, ...] = ()
+    """``LOG`` and ``SPEC_ALLOW`` are given to seccomp(2). ``TSYNC`` has no effect: the
+    filter is loaded by a process of one thread."""
+    syscalls: tuple[SyscallRule, ...] = ()
+    listener_path: AbsolutePath | None = None
+    """Socket that the listener of ``NOTIFY`` is sent to."""
+    listener_metadata: Text | None = None
+    """Told to it as it is."""
+
+    @classmethod
+    def from_docker(cls, profile: str | bytes | dict[str, Any]) -> Self:
+        """Read a profile as Docker and Podman have it, or the OCI form.
+
+        Conditional rules (capabilities, architectures, kernel) are kept as conditions.
+
+        Raises:
+            ConfigError: no such profile. Unknown system call names are no error.
+        """
+        from .seccomp_docker import translate
+
+        return cls(**translate(profile))
+
+    @model_validator(mode="after")
+    def _is_usable(self) -> Self:
+        if self.default_action == "NOTIFY":
+            # The listener itself is handed over by a system call of the process.
+            raise ConfigError("default_action", "NOTIFY can't be the default")
+        if self.default_errno is not None and self.default_action not in (
+            "ERRNO",
+            "TRACE",
+        ):
+            raise ConfigError(
+                "default_errno", f"has no meaning with {self.default_action}"
+            )
+        for index, rule in enumerate(self.syscalls):
+            if rule.action == "NOTIFY" and "write" in rule.names:
+                raise ConfigError(
+                    f"syscalls[{index}].names", "NOTIFY can't be used for write"
+                )
+        return self

@@ -1,0 +1,85 @@
+"""``memory=``, ``cpus=`` and ``pids=`` of `Config`: short for fields of resources."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from .base import ConfigError, replace
+from .resources import Resources
+from .units import CPU_PERIOD_US, parse_cpus, parse_size
+
+__all__ = ("fold_shorthands",)
+
+_SHORTHANDS: Final = ("memory", "cpus", "pids")
+
+
+def fold_shorthands(data: Mapping[str, Any]) -> dict[str, Any]:
+    """The same arguments with the shorthands taken into ``resources``.
+
+    Raises:
+        ConfigError: a shorthand is wrong, or ``resources`` says otherwise.
+    """
+    rest = {name: value for name, value in data.items() if name not in _SHORTHANDS}
+    given = {name: data[name] for name in _SHORTHANDS if data.get(name) is not None}
+    if not given:
+        return rest
+    resources = _resources(rest.get("resources"))
+    for name, value in given.items():
+        resources = _FOLD[name](resources, value)
+    return {**rest, "resources": resources}
+
+
+def _resources(value: object) -> Resources:
+    if value is None:
+        return Resources()
+    try:
+        return Resources.model_validate(value)
+    except ConfigError as error:
+        raise ConfigError(
+            f"resources.{error.field}".rstrip("."), error.reason
+        ) from None
+
+
+def _fold_memory(resources: Resources, value: object) -> Resources:
+    limit_bytes = _parsed("memory", parse_size, value)
+    if limit_bytes == 0:
+        raise ConfigError("memory", "should be more than 0")
+    _require_same("memory", resources.memory.limit_bytes, limit_bytes)
+    memory = replace(resources.memory, limit_bytes=limit_bytes)
+    return replace(resources, memory=memory)
+
+
+def _fold_cpus(resources: Resources, value: object) -> Resources:
+    quota_us = _parsed("cpus", parse_cpus, value)
+    period_us = resources.cpu.period_us or CPU_PERIOD_US
+    quota_us = quota_us * period_us // CPU_PERIOD_US
+    _require_same("cpus", resources.cpu.quota_us, quota_us)
+    try:
+        cpu = replace(resources.cpu, quota_us=quota_us, period_us=period_us)
+    except ConfigError as error:
+        raise ConfigError("cpus", error.reason) from None
+    return replace(resources, cpu=cpu)
+
+
+def _fold_pids(resources: Resources, value: object) -> Resources:
+    try:
+        limited = replace(resources, pids_limit=value)
+    except ConfigError as error:
+        raise ConfigError("pids", error.reason) from None
+    _require_same("pids", resources.pids_limit, limited.pids_limit)
+    return limited
+
+
+_FOLD: Final = {"memory": _fold_memory, "cpus": _fold_cpus, "pids": _fold_pids}
+
+
+def _parsed(field: str, parse: Any, value: object) -> int:
+    try:
+        result: int = parse(value)
+    except ConfigError as error:
+        raise ConfigError(field, error.reason) from None
+    return result
+
+
+def _require_same(field: str, said: object, wanted: object) -> None:
+    if said is not None and said != wanted:
+        raise ConfigError(field, f"contradicts resources, which say {said}")
