@@ -15,8 +15,7 @@ ENOSYS = 38
 OPTIMIZE = 8  # SCMP_FLTATR_CTL_OPTIMIZE; 2 asks for a binary tree
 LAST_CALL = 470
 
-DENIED = frozenset(
-    """
+_DENIED = """
     acct add_key bpf chroot clock_adjtime clock_settime create_module delete_module
     fanotify_init finit_module fsconfig fsmount fsopen fspick get_kernel_syms
     get_mempolicy init_module io_uring_enter io_uring_register io_uring_setup ioperm
@@ -26,8 +25,8 @@ DENIED = frozenset(
     process_vm_writev ptrace query_module quotactl quotactl_fd reboot request_key
     set_mempolicy sethostname setdomainname setns settimeofday swapoff swapon _sysctl
     sysfs syslog umount2 unshare uselib userfaultfd ustat vhangup vm86 vm86old vserver
-    """.split()
-)
+"""
+DENIED = frozenset(_DENIED.split())
 
 
 class Libseccomp:

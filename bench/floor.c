@@ -9,7 +9,8 @@
  *   floor join ARGUMENTS   each line "N" on stdin: N joins of one running container
  *
  * ARGUMENTS: -r ROOTFS  -f FILTER (BPF bytes)  -g CGROUP_FOLDER (repeated; a cgroup2
- * folder is told by its cgroup.procs without tasks)  -- PROGRAM ARG...
+ * folder is told by its lack of tasks)  -w CGROUP_FILE=VALUE (repeated; after the -g)
+ * -- PROGRAM ARG...
  * With -DPROFILE each answer is a list of [step, ns] pairs instead.
  */
 #define _GNU_SOURCE
@@ -51,6 +52,8 @@ static const char *rootfs;
 static char *const *program;
 static struct sock_fprog filter;
 static int folders[MAX_CGROUPS], on_v2[MAX_CGROUPS], folder_count;
+static const char *limit_files[MAX_CGROUPS], *limit_values[MAX_CGROUPS];
+static int limit_folders[MAX_CGROUPS], limit_count;
 static char *environment[] = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin", NULL};
 
 static uint64_t now_ns(void) {
@@ -80,6 +83,16 @@ static long check(long result, const char *what) {
 static void make_cgroups(const char *name) {
 	for (int i = 0; i < folder_count; i++)
 		check(mkdirat(folders[i], name, 0755), "mkdir cgroup");
+}
+
+static void set_limits(const char *name) {
+	char path[128];
+	for (int i = 0; i < limit_count; i++) {
+		snprintf(path, sizeof path, "%s/%s", name, limit_files[i]);
+		int fd = check(openat(folders[limit_folders[i]], path, O_WRONLY | O_CLOEXEC), path);
+		check(write(fd, limit_values[i], strlen(limit_values[i])), path);
+		close(fd);
+	}
 }
 
 static void join_cgroups(const char *name) {
@@ -344,6 +357,7 @@ static void reap(int pidfd) {
 static pid_t start(const char *name, int *pidfd) {
 	make_cgroups(name);
 	MARK("mkdir cgroups");
+	set_limits(name);
 	int cgroup = v2_cgroup(name);
 	pid_t pid = clone_child(NAMESPACES, pidfd, cgroup);
 	if (pid == 0)
@@ -461,19 +475,38 @@ static void add_folder(const char *path) {
 	folders[folder_count++] = fd;
 }
 
+/* "memory.limit_in_bytes=1000": the hierarchy is the one that has such a file. */
+static void add_limit(char *assignment) {
+	char *value = strchr(assignment, '=');
+	if (!value || limit_count == MAX_CGROUPS)
+		exit(2);
+	*value++ = 0;
+	for (int i = 0; i < folder_count; i++)
+		if (faccessat(folders[i], assignment, F_OK, 0) == 0) {
+			limit_folders[limit_count] = i;
+			limit_files[limit_count] = assignment;
+			limit_values[limit_count++] = value;
+			return;
+		}
+	fprintf(stderr, "floor: no hierarchy has %s\n", assignment);
+	exit(2);
+}
+
 int main(int argc, char **argv) {
 	char line[32];
 	if (argc < 2)
 		return 2;
 	const char *mode = *++argv;
 	argc--;
-	for (int option; (option = getopt(argc, argv, "+r:f:g:")) != -1;)
+	for (int option; (option = getopt(argc, argv, "+r:f:g:w:")) != -1;)
 		if (option == 'r')
 			rootfs = optarg;
 		else if (option == 'f')
 			read_filter(optarg);
 		else if (option == 'g')
 			add_folder(optarg);
+		else if (option == 'w')
+			add_limit(optarg);
 		else
 			return 2;
 	program = argv + optind;

@@ -1,0 +1,87 @@
+"""The figures of limits, statistics and events."""
+
+from contextlib import ExitStack
+
+from bench.lives import FLOOR, OURS, Samples, Turn, measured, our_loops, ratio
+from bench.setting import Setting
+from bench.table import Limit, Row, median, percentile
+
+# What bench.ours asks for in LIMITS, as the kernel's files of v1.
+LIMIT_FILES = (
+    "memory.limit_in_bytes=268435456",
+    "pids.max=64",
+    "cpu.cfs_period_us=100000",
+    "cpu.cfs_quota_us=150000",
+)
+
+
+def stats(setting: Setting, rounds: int, each: int = 20) -> tuple[Samples, list[Row]]:
+    """One full sample, against reading the same files in C."""
+    with ExitStack() as stack:
+        bare = stack.enter_context(setting.reads("files"))
+        loops = our_loops(setting, stack)
+        files = loops[OURS].ask({"job": "stats_files"})
+        name = f"C, {len(files)} files"
+        for path in files:
+            bare.tell(f"add {path}")
+        contestants: dict[str, Turn] = {name: lambda: bare.ask(each)}
+        for loop, ours in loops.items():
+            contestants[loop] = lambda ours=ours: ours.ask(
+                {"job": "stats", "times": each}
+            )
+        samples = measured(rounds, contestants)
+    return samples, [
+        ratio("one stats() / the same files in C", samples, OURS, name, Limit(2))
+    ]
+
+
+def watch(setting: Setting, count: int = 500, seconds: float = 10) -> list[Row]:
+    """Many containers sampled once a second."""
+    with setting.ours() as ours:
+        answer = ours.ask({"job": "watch", "count": count, "seconds": seconds})
+    detail = f"{answer['samples_per_s']:.0f} samples per s"
+    target = Limit(5, "% of a core")
+    return [
+        target.row(f"{count} sampled once a second", answer["cpu_share"] * 100, detail)
+    ]
+
+
+def oom(setting: Setting, kills: int = 1000) -> list[Row]:
+    """From the page that was too much to the event in the iterator."""
+    with setting.ours() as ours:
+        answer = ours.ask({"job": "oom", "kills": kills})
+    waits = answer["waits_ms"]
+    detail = f"median {median(waits):.2f} ms"
+    wait = Limit(5, "ms").row("OOM kill to event, p99", percentile(waits, 99), detail)
+    exact = answer["events"] == answer["kills"] == kills
+    count = Row(
+        f"{kills} kills", f"{answer['events']} events", f"{kills} events", exact
+    )
+    return [wait, count]
+
+
+def limited_life(
+    setting: Setting, rounds: int, each: int = 3
+) -> tuple[Samples, list[Row]]:
+    """A life with limits set, in all hierarchies; the loop's lag with many of them."""
+    writes = [word for file in LIMIT_FILES for word in ("-w", file)]
+    with ExitStack() as stack:
+        floor = stack.enter_context(setting.floor("life", *writes))
+        loops = our_loops(setting, stack)
+        contestants: dict[str, Turn] = {FLOOR: lambda: floor.ask(each)}
+        for name, ours in loops.items():
+            job = {"job": "life", "times": each, "limited": True}
+            contestants[name] = lambda ours=ours, job=job: ours.ask(job)
+        samples = measured(rounds, contestants)
+        flight = {"job": "flight", "width": 64, "total": 256, "limited": True}
+        lags = [loops[OURS].ask(flight)["lag_p99_ms"] for _ in range(5)]
+    return samples, [
+        ratio(
+            "life with limits, all v1 controllers / C floor",
+            samples,
+            OURS,
+            FLOOR,
+            Limit(1.6),
+        ),
+        Limit(20, "ms").row("event-loop lag p99, 64 of them in flight", median(lags)),
+    ]
