@@ -1,0 +1,126 @@
+"""Choosing the kind of cgroup, and its place."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection
+from typing import Final, Literal, TypeAlias
+
+from ..errors import ControllerMissing, UnsupportedFeature
+from .base import PARENT, Cgroup, check_name, check_parent
+from .detect import Hierarchy, Layout
+from .v1.manager import V1Cgroup
+from .v2.manager import CONTROLLERS, V2Cgroup
+
+__all__ = ("Driver", "open_cgroup", "prune_parents")
+
+Driver: TypeAlias = Literal["auto", "v1", "v2"]
+
+_WITHOUT_ENABLING: Final = frozenset({"devices", "freezer", "perf_event"})
+"""What v2 has in every cgroup, under other names or as a program."""
+
+
+def open_cgroup(
+    layout: Layout,
+    name: str,
+    *,
+    parent: str | None = None,
+    controllers: Collection[str] | None = None,
+    driver: Driver = "auto",
+) -> Cgroup:
+    """A cgroup that doesn't exist yet; nothing is touched.
+
+    Args:
+        layout: what `detect` found.
+        name: last component of its path.
+        parent: where it is made. ``None`` is ``aiocontainer`` below our own cgroup of
+            each hierarchy, so that the limits we are under hold for it too. On v2,
+            where a cgroup with processes can't pass controllers on, it is beside our
+            own cgroup instead, if that is permitted. A relative path is taken below
+            the same place, an absolute one from the root of the hierarchy.
+        controllers: those that must be had. ``None`` is all there are, as far as this
+            user may.
+        driver: ``v1`` or ``v2`` where a machine has both.
+
+    Raises:
+        ConfigError: the name or the parent is refused.
+        ControllerMissing: a controller that must be had isn't mounted.
+        UnsupportedFeature: no cgroups of that kind are mounted.
+    """
+    check_name(name)
+    place = PARENT if parent is None else check_parent(parent)
+    if driver == "auto":
+        driver = "v2" if layout.mode == "v2" else "v1"
+    required = frozenset(controllers or ())
+    if driver == "v2":
+        return _open_v2(layout, name, place, required)
+    return _open_v1(layout, name, place, required, controllers is None)
+
+
+def _open_v1(
+    layout: Layout, name: str, place: str, required: frozenset[str], everything: bool
+) -> V1Cgroup:
+    if layout.mode not in ("v1", "hybrid"):
+        raise UnsupportedFeature("cgroup v1", "no controller is mounted")
+    # Named hierarchies only track processes, for systemd; a plain child of ours stays
+    # in its parent's there.
+    names = [n for n in layout.v1 if not n.startswith("name=")] if everything else []
+    paths = {}
+    for controller in [*names, *sorted(required)]:
+        if controller not in layout.v1:
+            raise ControllerMissing(name, controller)
+        base = _base(layout.v1[controller], place)
+        paths[controller] = f"{base}/{name}"
+    unified = None if layout.v2 is None else f"{_base(layout.v2, place)}/{name}"
+    return V1Cgroup(name, paths, unified, parents=_depth(place), required=required)
+
+
+def _open_v2(
+    layout: Layout, name: str, place: str, required: frozenset[str]
+) -> V2Cgroup:
+    if layout.v2 is None:
+        raise UnsupportedFeature("cgroup v2", "no cgroup2 file system is mounted")
+    needed = required - _WITHOUT_ENABLING
+    if place.startswith("/"):
+        base = layout.v2.directory(place)
+    else:
+        base = f"{_passing_on(layout.v2)}/{place}".rstrip("/")
+    wanted = needed or frozenset(CONTROLLERS)
+    return V2Cgroup(f"{base}/{name}", wanted, parents=_depth(place), required=needed)
+
+
+def _base(hierarchy: Hierarchy, place: str) -> str:
+    """The directory of the parent in one hierarchy."""
+    if place.startswith("/"):
+        return hierarchy.directory(place).rstrip("/")
+    return f"{hierarchy.own_directory}/{place}".rstrip("/")
+
+
+def _depth(place: str) -> int:
+    return len([part for part in place.split("/") if part])
+
+
+def _passing_on(v2: Hierarchy) -> str:
+    """The directory below which controllers can be had, as near to us as possible.
+
+    Our own cgroup has a process in it, so it can pass none on, unless it is the root.
+    The one above can, and entering a cgroup beside ours asks for write permission
+    there (cgroup_procs_write_permission in kernel/cgroup/cgroup.c).
+    """
+    own = v2.own_directory
+    if own == v2.mount:
+        return own
+    above = own.rpartition("/")[0]
+    files = (above, above + "/cgroup.procs", above + "/cgroup.subtree_control")
+    return above if all(os.access(file, os.W_OK) for file in files) else own
+
+
+def prune_parents(cgroup: Cgroup) -> None:
+    """Remove the shared parent of a cgroup where nothing is left in it."""
+    for directory in cgroup.directories:
+        parent = directory.rpartition("/")[0]
+        if parent.rpartition("/")[2] == PARENT:
+            try:
+                os.rmdir(parent)
+            except OSError:
+                continue  # others are in it, or it is gone

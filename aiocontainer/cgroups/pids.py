@@ -1,0 +1,24 @@
+"""The ``pids`` controller, whose files are the same on v1 and v2."""
+
+from __future__ import annotations
+
+from .files import parse_flat, parse_limit, read, read_number, read_optional
+from .stats import PidsStats
+
+__all__ = ("peak", "stats")
+
+
+def stats(directory: str) -> PidsStats:
+    """Read the controller's four files."""
+    events = read_optional(directory + "/pids.events")
+    return PidsStats(
+        current=int(read(directory + "/pids.current")),
+        limit=parse_limit(read(directory + "/pids.max")),
+        peak=peak(directory),
+        failures=0 if events is None else parse_flat(events).get("max", 0),
+    )
+
+
+def peak(directory: str) -> int | None:
+    """The most tasks there were at once; ``None`` on kernels before 6.1."""
+    return read_number(directory + "/pids.peak")

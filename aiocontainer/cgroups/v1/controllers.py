@@ -1,0 +1,99 @@
+"""The v1 controllers together: one sample, and the figures of a finished run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from .. import pids
+from ..pressure import pressure
+from ..rdma import misc_stats, rdma_stats
+from ..stats import BlkioStats, CgroupStats, CpuStats, MemoryStats, Usage
+from . import blkio, cpu, cpuacct, cpuset, hugetlb, memory
+
+__all__ = ("read_stats", "read_usage")
+
+
+def read_stats(paths: Mapping[str, str], unified: str | None) -> CgroupStats:
+    """One sample of all controllers; pressure comes from the cgroup2 twin."""
+    return CgroupStats(
+        version=1,
+        cpu=_cpu(paths, unified),
+        cpuset=cpuset.stats(paths["cpuset"]) if "cpuset" in paths else None,
+        memory=_memory(paths, unified),
+        pids=pids.stats(paths["pids"]) if "pids" in paths else None,
+        blkio=_blkio(paths, unified),
+        hugetlb=hugetlb.stats(paths["hugetlb"]) if "hugetlb" in paths else {},
+        rdma=rdma_stats(paths["rdma"]) if "rdma" in paths else {},
+        misc=misc_stats(paths["misc"]) if "misc" in paths else {},
+    )
+
+
+def _cpu(paths: Mapping[str, str], unified: str | None) -> CpuStats | None:
+    if "cpu" not in paths and "cpuacct" not in paths:
+        return None
+    user, system = cpuacct.times(paths["cpuacct"]) if "cpuacct" in paths else ((), ())
+    quota = cpu.throttling(paths["cpu"]) if "cpu" in paths else {}
+    user_ns, system_ns = sum(user), sum(system)
+    return CpuStats(
+        total_ns=user_ns + system_ns,
+        user_ns=user_ns,
+        system_ns=system_ns,
+        per_cpu_user_ns=user,
+        per_cpu_system_ns=system,
+        periods=quota.get("nr_periods"),
+        throttled_periods=quota.get("nr_throttled"),
+        throttled_ns=quota.get("throttled_time"),
+        burst_periods=quota.get("nr_bursts"),
+        burst_ns=quota.get("burst_time"),
+        pressure=None if unified is None else pressure(unified, "cpu"),
+    )
+
+
+def _memory(paths: Mapping[str, str], unified: str | None) -> MemoryStats | None:
+    if "memory" not in paths:
+        return None
+    found = memory.stats(paths["memory"])
+    if unified is None:
+        return found
+    return replace(found, pressure=pressure(unified, "memory"))
+
+
+def _blkio(paths: Mapping[str, str], unified: str | None) -> BlkioStats | None:
+    if "blkio" not in paths:
+        return None
+    found = blkio.stats(paths["blkio"])
+    return (
+        found if unified is None else replace(found, pressure=pressure(unified, "io"))
+    )
+
+
+def read_usage(paths: Mapping[str, str]) -> Usage:
+    """What a finished run is judged by; figures of missing controllers are ``None``."""
+    user_s = system_s = memory_peak = swap_peak = kills = None
+    io_read = io_write = throttled = throttled_s = None
+    if "cpuacct" in paths:
+        user, system = cpuacct.times(paths["cpuacct"])
+        user_s, system_s = sum(user) / 1e9, sum(system) / 1e9
+    if "cpu" in paths:
+        quota = cpu.throttling(paths["cpu"])
+        throttled = quota.get("nr_throttled")
+        throttled_s = quota.get("throttled_time", 0) / 1e9
+    if "memory" in paths:
+        memory_peak, swap_peak = memory.peaks_bytes(paths["memory"])
+        kills = memory.oom_kills(paths["memory"])
+    if "blkio" in paths:
+        io_read, io_write = blkio.transferred(paths["blkio"])
+    return Usage(
+        cpu_s=None if user_s is None or system_s is None else user_s + system_s,
+        cpu_user_s=user_s,
+        cpu_system_s=system_s,
+        memory_peak_bytes=memory_peak,
+        swap_peak_bytes=swap_peak,
+        io_read_bytes=io_read,
+        io_write_bytes=io_write,
+        throttled_periods=throttled,
+        throttled_s=throttled_s,
+        oom_kills=kills,
+        pids_peak=pids.peak(paths["pids"]) if "pids" in paths else None,
+    )

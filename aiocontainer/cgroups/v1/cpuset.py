@@ -1,0 +1,50 @@
+"""v1 ``cpuset``: which cpus and memory nodes may be used."""
+
+from __future__ import annotations
+
+from .. import tree
+from ..files import parse_list, read, read_optional, write
+from ..stats import CPUSET_FLAGS, CpusetStats
+
+__all__ = ("inherit", "pass_on", "stats")
+
+
+def stats(directory: str) -> CpusetStats:
+    """Read what is in force, and the flags."""
+    start = directory + "/cpuset."
+    flags = {name: read_optional(start + name) for name in CPUSET_FLAGS}
+    return CpusetStats(
+        cpus=parse_list(read(start + "cpus")),
+        mems=parse_list(read(start + "mems")),
+        flags={name: int(text) for name, text in flags.items() if text is not None},
+    )
+
+
+def inherit(directory: str) -> None:
+    """Give a new cpuset what its parent has, since an empty one admits no process.
+
+    The kernel does so itself below a parent with ``cgroup.clone_children``; then this
+    is one read.
+
+    Raises:
+        OSError: the kernel refused.
+    """
+    if read(directory + "/cpuset.cpus").strip():
+        return
+    parent = directory.rpartition("/")[0]
+    if read_optional(parent + "/cpuset.cpus") is None:  # above the mount point
+        return
+    inherit(parent)  # another program may have made it just now
+    for name in ("/cpuset.cpus", "/cpuset.mems"):
+        write(directory + name, read(parent + name).strip())
+
+
+def pass_on(directory: str) -> None:
+    """Fill a shared parent, and let the kernel fill each cpuset made below it.
+
+    Raises:
+        CgroupError: the kernel refused.
+    """
+    with tree.translated(directory):
+        inherit(directory)
+        write(directory + "/cgroup.clone_children", "1")

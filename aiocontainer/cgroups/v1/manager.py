@@ -1,0 +1,199 @@
+"""A cgroup in the v1 hierarchies, with its twin in a cgroup2 mount where there is one.
+
+On a hybrid machine the controllers are on v1, and the twin is what the kernel can
+freeze and kill as a whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final
+
+from ...errors import CgroupError, ControllerMissing
+from .. import tree
+from ..base import Entry, check_name
+from ..v2 import core
+from . import cpuset, freezer, memory
+from .controllers import read_stats, read_usage
+
+if TYPE_CHECKING:
+    from ...config import Resources
+    from ..stats import CgroupStats, Usage
+
+__all__ = ("V1Cgroup",)
+
+
+class V1Cgroup:
+    """See `aiocontainer.cgroups.base.Cgroup`."""
+
+    version: Final = 1
+
+    def __init__(
+        self,
+        name: str,
+        paths: Mapping[str, str],
+        unified: str | None,
+        *,
+        parents: int = 0,
+        required: frozenset[str] = frozenset(),
+    ) -> None:
+        """Touch nothing yet.
+
+        Args:
+            name: last component of all the paths.
+            paths: controller -> its directory; co-mounted controllers share one.
+            unified: directory in the cgroup2 hierarchy.
+            parents: how many directories above may be made where they are missing.
+            required: controllers that must be had; the others are left out where this
+                user may not make them.
+        """
+        self.name: Final = name
+        self.paths: Mapping[str, str] = dict(paths)
+        self.unified = unified
+        self._parents = parents
+        self._required = required
+        self._set_directories()
+
+    def _set_directories(self) -> None:
+        # Several controllers may be mounted as one hierarchy: each directory once.
+        found = dict.fromkeys(self.paths.values())
+        if self.unified is not None:
+            found[self.unified] = None
+        self.directories: tuple[str, ...] = tuple(found)
+
+    # -- making and removing -----------------------------------------------------
+
+    def create(self) -> None:
+        """As `Cgroup.create`."""
+        made: list[str] = []
+        refused: dict[str, CgroupError] = {}
+        try:
+            for directory in self.directories:
+                try:
+                    self._make(directory)
+                except CgroupError as error:
+                    if not tree.is_refusal(error):
+                        raise
+                    refused[directory] = error
+                else:
+                    made.append(directory)
+            if refused:
+                self._do_without(refused)
+            if "cpuset" in self.paths:
+                with tree.translated(self.name):
+                    cpuset.inherit(self.paths["cpuset"])
+        except BaseException as error:
+            tree.unmake(reversed(made), error)
+            raise
+
+    def _make(self, directory: str) -> None:
+        is_cpuset = directory == self.paths.get("cpuset")
+        prepare = cpuset.pass_on if is_cpuset else None
+        tree.make(directory, parents=self._parents, prepare=prepare)
+
+    def _do_without(self, refused: Mapping[str, CgroupError]) -> None:
+        """Leave out controllers that this user may not have; a required one is raised."""
+        for controller, directory in self.paths.items():
+            if directory in refused and controller in self._required:
+                missing = ControllerMissing(directory, controller)
+                raise missing from refused[directory]
+        self.paths = {c: d for c, d in self.paths.items() if d not in refused}
+        if self.unified in refused:
+            self.unified = None
+        self._set_directories()
+
+    async def remove(self, *, timeout_s: float = 5.0) -> None:
+        """As `Cgroup.remove`."""
+        await tree.remove_soon(self.directories[::-1], timeout_s)
+
+    def child(self, name: str, *, nested: bool = False) -> V1Cgroup:
+        """As `Cgroup.child`; ``nested`` makes no difference on v1."""
+        end = "/" + check_name(name)
+        paths = {controller: path + end for controller, path in self.paths.items()}
+        unified = None if self.unified is None else self.unified + end
+        return V1Cgroup(name, paths, unified, required=self._required)
+
+    # -- processes ---------------------------------------------------------------
+
+    def entry(self) -> Entry:
+        """As `Cgroup.entry`."""
+        v1 = (d for d in self.directories if d != self.unified)
+        return Entry(tuple(d + "/tasks" for d in v1), self.unified)
+
+    def pids(self, *, recursive: bool = True) -> list[int]:
+        """As `Cgroup.pids`."""
+        directory = self._members_directory()
+        return [] if directory is None else tree.members(directory, recursive=recursive)
+
+    def _members_directory(self) -> str | None:
+        """The hierarchy that is asked who is inside: one that processes can't leave or
+        subdivide by accident, as they can in those of systemd or cpuset."""
+        for controller in ("freezer", "pids", "memory", "devices"):
+            if controller in self.paths:
+                return self.paths[controller]
+        return self.directories[0] if self.directories else None
+
+    def kill(self) -> None:
+        """As `Cgroup.kill`."""
+        killed = self.unified is not None and core.kill(self.unified)
+        directory = self.paths.get("freezer")
+        if directory is not None and not (killed and freezer.thawed(directory)):
+            freezer.kill(directory)
+        elif not killed:
+            tree.kill_until_none(self.pids)
+
+    async def wait_empty(self, *, timeout_s: float = 10.0) -> None:
+        """As `Cgroup.wait_empty`."""
+        await tree.wait_empty(self.name, self.pids, self.unified, timeout_s)
+
+    # -- freezing ----------------------------------------------------------------
+
+    @property
+    def frozen(self) -> bool:
+        """As `Cgroup.frozen`."""
+        directory = self.paths.get("freezer")
+        return (self.unified is not None and core.frozen(self.unified)) or (
+            directory is not None and freezer.frozen(directory)
+        )
+
+    async def freeze(self, *, timeout_s: float = 10.0) -> None:
+        """As `Cgroup.freeze`; by the cgroup2 twin where there is one."""
+        if self.unified is not None and core.can_freeze(self.unified):
+            await core.freeze(self.unified, timeout_s)
+        elif "freezer" in self.paths:
+            await freezer.freeze(self.paths["freezer"], timeout_s)
+        else:
+            raise ControllerMissing(self.name, "freezer")
+
+    async def thaw(self, *, timeout_s: float = 10.0) -> None:
+        """As `Cgroup.thaw`; undoes both ways of freezing."""
+        if "freezer" in self.paths:
+            freezer.thaw(self.paths["freezer"])
+        if self.unified is not None and core.can_freeze(self.unified):
+            await core.thaw(self.unified, timeout_s)
+
+    # -- figures -----------------------------------------------------------------
+
+    def stats(self) -> CgroupStats:
+        """As `Cgroup.stats`."""
+        with tree.translated(self.name):
+            return read_stats(self.paths, self.unified)
+
+    def usage(self) -> Usage:
+        """As `Cgroup.usage`."""
+        with tree.translated(self.name):
+            return read_usage(self.paths)
+
+    def oom_kills(self) -> int:
+        """As `Cgroup.oom_kills`; 0 without the memory controller."""
+        directory = self.paths.get("memory")
+        with tree.translated(self.name):
+            return 0 if directory is None else memory.oom_kills(directory)
+
+    # -- limits ------------------------------------------------------------------
+
+    def apply(self, resources: Resources) -> None:
+        """As `Cgroup.apply`."""
+
+    def update(self, resources: Resources, *, may_kill: bool = False) -> None:
+        """As `Cgroup.update`."""

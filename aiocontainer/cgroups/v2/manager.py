@@ -1,0 +1,225 @@
+"""A cgroup in the cgroup2 hierarchy.
+
+The kernel's rule of "no internal processes" (Documentation/admin-guide/cgroup-v2.rst)
+lets controllers be enabled for children only where no process is. So a cgroup that may
+get children has its own processes in a leaf:
+
+    <parent>/<name>           limits, figures, events, kill, freeze
+    <parent>/<name>/main      its own processes
+    <parent>/<name>/<child>   those of one child
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING, Final
+
+from ...errors import ConfigError, ControllerMissing
+from .. import tree
+from ..base import Entry, check_name
+from ..files import read, write
+from . import core, memory
+from .controllers import read_stats, read_usage
+
+if TYPE_CHECKING:
+    from ...config import Resources
+    from ..stats import CgroupStats, Usage
+
+__all__ = ("CONTROLLERS", "V2Cgroup")
+
+CONTROLLERS: Final = (
+    *("cpu", "cpuset", "hugetlb", "io", "memory", "misc", "pids", "rdma"),
+)
+"""All controllers that have to be enabled; the kernel's others always are."""
+
+_LEAF: Final = "main"
+
+
+class V2Cgroup:
+    """See `aiocontainer.cgroups.base.Cgroup`."""
+
+    version: Final = 2
+
+    def __init__(
+        self,
+        directory: str,
+        wanted: Collection[str],
+        *,
+        leaf: bool = True,
+        parents: int = 0,
+        required: frozenset[str] = frozenset(),
+    ) -> None:
+        """Touch nothing yet.
+
+        Args:
+            directory: its absolute directory.
+            wanted: controllers to enable as far as they can be had.
+            leaf: it may get children, so its own processes go into a leaf.
+            parents: how many directories above belong to us: those are made where
+                they are missing, and in the one above them controllers are enabled.
+            required: those of ``wanted`` that must be had.
+        """
+        self.name: Final = directory.rpartition("/")[2]
+        self.directory: Final = directory
+        self.unified: str | None = directory
+        self._inside = f"{directory}/{_LEAF}" if leaf else directory
+        self._leaf = leaf
+        self._parents = parents
+        self._required = required
+        self._set_controllers(wanted)
+
+    def _set_controllers(self, names: Collection[str]) -> None:
+        self.paths: Mapping[str, str] = dict.fromkeys(sorted(names), self.directory)
+
+    @property
+    def directories(self) -> tuple[str, ...]:
+        """As `Cgroup.directories`."""
+        return (self.directory, self._inside) if self._leaf else (self.directory,)
+
+    # -- making and removing -----------------------------------------------------
+
+    def create(self) -> None:
+        """As `Cgroup.create`."""
+        made: list[str] = []
+        try:
+            tree.make(self.directory, parents=self._parents)
+            made.append(self.directory)
+            with tree.translated(self.directory):
+                self._enable()
+                if self._leaf:
+                    enable(self.directory, self.paths)
+            if self._leaf:
+                tree.make(self._inside)
+        except BaseException as error:
+            tree.unmake(reversed(made), error)
+            raise
+
+    def _enable(self) -> None:
+        """Have the wanted controllers enabled above, and see which there are now."""
+        wanted = frozenset(self.paths)
+        have = _controllers(self.directory)
+        if not wanted <= have:
+            for directory in self._above():
+                enable(directory, wanted - have)
+            have = _controllers(self.directory)
+        for controller in sorted(self._required - have):
+            raise ControllerMissing(self.directory, controller)
+        self._set_controllers(wanted & have)
+
+    def _above(self) -> list[str]:
+        """The directories from the lowest that isn't ours down to our parent."""
+        found = []
+        directory = self.directory
+        for _ in range(self._parents + 1):
+            directory = directory.rpartition("/")[0]
+            found.append(directory)
+        return found[::-1]
+
+    async def remove(self, *, timeout_s: float = 5.0) -> None:
+        """As `Cgroup.remove`."""
+        await tree.remove_soon(self.directories[::-1], timeout_s)
+
+    def child(self, name: str, *, nested: bool = False) -> V2Cgroup:
+        """As `Cgroup.child`.
+
+        Raises:
+            ConfigError: this one was made without ``nested`` and can have none.
+        """
+        if not self._leaf:
+            raise ConfigError("cgroup", f"{self.name} was not made to have children")
+        if name == _LEAF:
+            raise ConfigError("cgroup name", f"{name} is taken")
+        directory = f"{self.directory}/{check_name(name)}"
+        return V2Cgroup(directory, self.paths, leaf=nested, required=self._required)
+
+    # -- processes ---------------------------------------------------------------
+
+    def entry(self) -> Entry:
+        """As `Cgroup.entry`."""
+        return Entry(clone_directory=self._inside)
+
+    def pids(self, *, recursive: bool = True) -> list[int]:
+        """As `Cgroup.pids`."""
+        top = self.directory if recursive else self._inside
+        return tree.members(top, recursive=recursive)
+
+    def kill(self) -> None:
+        """As `Cgroup.kill`."""
+        if not core.kill(self.directory):
+            tree.kill_until_none(self.pids)
+
+    async def wait_empty(self, *, timeout_s: float = 10.0) -> None:
+        """As `Cgroup.wait_empty`."""
+        await tree.wait_empty(self.directory, self.pids, self.directory, timeout_s)
+
+    # -- freezing ----------------------------------------------------------------
+
+    @property
+    def frozen(self) -> bool:
+        """As `Cgroup.frozen`."""
+        return core.frozen(self.directory)
+
+    async def freeze(self, *, timeout_s: float = 10.0) -> None:
+        """As `Cgroup.freeze`."""
+        await core.freeze(self.directory, timeout_s)
+
+    async def thaw(self, *, timeout_s: float = 10.0) -> None:
+        """As `Cgroup.thaw`."""
+        await core.thaw(self.directory, timeout_s)
+
+    # -- figures -----------------------------------------------------------------
+
+    def stats(self) -> CgroupStats:
+        """As `Cgroup.stats`."""
+        with tree.translated(self.directory):
+            return read_stats(self.directory, self.paths)
+
+    def usage(self) -> Usage:
+        """As `Cgroup.usage`."""
+        with tree.translated(self.directory):
+            return read_usage(self.directory, self.paths)
+
+    def oom_kills(self) -> int:
+        """As `Cgroup.oom_kills`; 0 without the memory controller."""
+        if "memory" not in self.paths:
+            return 0
+        with tree.translated(self.directory):
+            return memory.oom_kills(self.directory)
+
+    # -- limits ------------------------------------------------------------------
+
+    def apply(self, resources: Resources) -> None:
+        """As `Cgroup.apply`."""
+
+    def update(self, resources: Resources, *, may_kill: bool = False) -> None:
+        """As `Cgroup.update`."""
+
+
+def _controllers(directory: str) -> frozenset[str]:
+    return frozenset(read(directory + "/cgroup.controllers").split())
+
+
+def enable(directory: str, wanted: Collection[str]) -> None:
+    """Enable controllers for the children of a cgroup, as far as that can be done.
+
+    One that is refused (processes inside, real-time tasks, no permission) must not
+    keep the others away, so after a refusal each is tried alone.
+    """
+    missing = sorted(
+        (frozenset(wanted) & _controllers(directory)) - _enabled(directory)
+    )
+    if not missing:
+        return
+    control = directory + "/cgroup.subtree_control"
+    try:
+        write(control, " ".join("+" + name for name in missing))
+    except OSError:
+        for name in missing:
+            try:
+                write(control, "+" + name)
+            except OSError:
+                continue  # whoever needs it finds it missing, and says so
+
+
+def _enabled(directory: str) -> frozenset[str]:
+    return frozenset(read(directory + "/cgroup.subtree_control").split())

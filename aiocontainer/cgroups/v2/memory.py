@@ -1,0 +1,87 @@
+"""v2 ``memory``: limits, protections, and what was used."""
+
+from __future__ import annotations
+
+from ..files import parse_flat, parse_limit, parse_nested, read, read_optional
+from ..files import read_number as number
+from ..pressure import pressure
+from ..stats import MemoryCounter, MemoryStats
+
+__all__ = ("oom_kills", "parse_numa_stat", "peaks_bytes", "stats")
+
+
+def stats(directory: str) -> MemoryStats:
+    """Read everything that the controller counts."""
+    raw = parse_flat(read(directory + "/memory.stat"))
+    events = parse_flat(read(directory + "/memory.events"))
+    numa = read_optional(directory + "/memory.numa_stat")
+    usage = MemoryCounter(
+        usage_bytes=int(read(directory + "/memory.current")),
+        peak_bytes=number(directory + "/memory.peak"),
+        limit_bytes=parse_limit(read(directory + "/memory.max")),
+        failures=events.get("max", 0),
+    )
+    swap = _swap(directory)
+    return MemoryStats(
+        usage=usage,
+        memory_swap=None if swap is None else _together(usage, swap),
+        swap=swap,
+        kernel=MemoryCounter(raw["kernel"]) if "kernel" in raw else None,
+        kernel_tcp=MemoryCounter(raw["sock"]) if "sock" in raw else None,
+        cache_bytes=raw.get("file", 0),
+        oom_kills=events.get("oom_kill", 0),
+        raw=raw,
+        numa={} if numa is None else parse_numa_stat(numa),
+        events=events,
+        pressure=pressure(directory, "memory"),
+    )
+
+
+def _swap(directory: str) -> MemoryCounter | None:
+    """Swap alone; ``None`` where it isn't counted (swapaccount=0, no CONFIG_SWAP)."""
+    used = number(directory + "/memory.swap.current")
+    if used is None:
+        return None
+    return MemoryCounter(
+        usage_bytes=used,
+        peak_bytes=number(directory + "/memory.swap.peak"),
+        limit_bytes=number(directory + "/memory.swap.max"),
+        failures=parse_flat(read_optional(directory + "/memory.swap.events") or "").get(
+            "fail", 0
+        ),
+    )
+
+
+def _together(usage: MemoryCounter, swap: MemoryCounter) -> MemoryCounter:
+    """As v1 counts. The peak of a sum isn't the sum of the peaks: it is unknown."""
+    unlimited = usage.limit_bytes is None or swap.limit_bytes is None
+    return MemoryCounter(
+        usage_bytes=usage.usage_bytes + swap.usage_bytes,
+        limit_bytes=None
+        if unlimited
+        else (usage.limit_bytes or 0) + (swap.limit_bytes or 0),
+    )
+
+
+def parse_numa_stat(text: str) -> dict[str, dict[int, int]]:
+    """Read lines of ``kind N0=bytes N1=bytes``."""
+    lines = parse_nested(text)
+    return {
+        kind: {int(node[1:]): int(size) for node, size in nodes.items()}
+        for kind, nodes in lines.items()
+    }
+
+
+def oom_kills(directory: str) -> int:
+    """Processes killed for want of memory, in this cgroup and below.
+
+    ``oom`` counts the times the limit was hit without a way out, ``oom_kill`` the
+    processes that died of it, by the limit of any cgroup above too.
+    """
+    return parse_flat(read(directory + "/memory.events")).get("oom_kill", 0)
+
+
+def peaks_bytes(directory: str) -> tuple[int | None, int | None]:
+    """The highest usage of memory and of swap; ``None`` on kernels that don't tell."""
+    memory = number(directory + "/memory.peak")
+    return memory, number(directory + "/memory.swap.peak")
