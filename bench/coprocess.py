@@ -4,6 +4,7 @@ All contestants of a figure are started before it is measured and take turns, so
 each meets the same machine: warm, and shared with the same neighbours.
 """
 
+import contextlib
 import json
 import subprocess
 from collections.abc import Sequence
@@ -28,8 +29,7 @@ class Coprocess:
         self.tell(question)
         answer = self._process.stdout.readline()
         if not answer:
-            code = self._process.wait()
-            raise ContestantFailed(f"{' '.join(self._argv[:4])} ... ended with {code}")
+            raise ContestantFailed(self._ending())
         value = json.loads(answer)
         if isinstance(value, dict) and "error" in value:
             raise ContestantFailed(value["error"])
@@ -39,12 +39,19 @@ class Coprocess:
         """Send one line that has no answer."""
         plain = isinstance(question, str | int)
         line = str(question) if plain else json.dumps(question)
-        self._process.stdin.write(line + "\n")
-        self._process.stdin.flush()
+        try:
+            self._process.stdin.write(line + "\n")
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            raise ContestantFailed(self._ending()) from None
+
+    def _ending(self) -> str:
+        return f"{' '.join(self._argv[:4])} ended with {self._process.wait()}"
 
     def close(self) -> None:
         """End of its input is its sign to clean up and end."""
-        self._process.stdin.close()
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.close()
         try:
             self._process.wait(30)
         except subprocess.TimeoutExpired:
