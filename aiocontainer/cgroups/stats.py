@@ -80,8 +80,10 @@ class CpuStats:
     total_ns: int
     user_ns: int
     system_ns: int
-    per_cpu_user_ns: tuple[int, ...] = ()
+    per_cpu_ns: tuple[int, ...] = ()
     """By cpu number; only v1 counts per cpu."""
+    per_cpu_user_ns: tuple[int, ...] = ()
+    """By cpu number, counted by clock ticks: coarser than the whole."""
     per_cpu_system_ns: tuple[int, ...] = ()
     periods: int | None = None
     """Enforcement periods that have passed with something to run."""
@@ -91,12 +93,6 @@ class CpuStats:
     """Periods in which saved-up burst was used. Kernel 5.14 and later."""
     burst_ns: int | None = None
     pressure: Pressure | None = None
-
-    @property
-    def per_cpu_ns(self) -> tuple[int, ...]:
-        """User and system time together, by cpu number."""
-        both = zip(self.per_cpu_user_ns, self.per_cpu_system_ns, strict=True)
-        return tuple(user + system for user, system in both)
 
     def to_dict(self) -> Json:
         """As runc's ``Cpu``."""

@@ -32,15 +32,17 @@ def read_stats(paths: Mapping[str, str], unified: str | None) -> CgroupStats:
 def _cpu(paths: Mapping[str, str], unified: str | None) -> CpuStats | None:
     if "cpu" not in paths and "cpuacct" not in paths:
         return None
-    user, system = cpuacct.times(paths["cpuacct"]) if "cpuacct" in paths else ((), ())
+    found = cpuacct.CpuTimes(0, 0, 0)
+    if "cpuacct" in paths:
+        found = cpuacct.times_per_cpu(paths["cpuacct"])
     quota = cpu.throttling(paths["cpu"]) if "cpu" in paths else {}
-    user_ns, system_ns = sum(user), sum(system)
     return CpuStats(
-        total_ns=user_ns + system_ns,
-        user_ns=user_ns,
-        system_ns=system_ns,
-        per_cpu_user_ns=user,
-        per_cpu_system_ns=system,
+        total_ns=found.total_ns,
+        user_ns=found.user_ns,
+        system_ns=found.system_ns,
+        per_cpu_ns=found.per_cpu_ns,
+        per_cpu_user_ns=found.per_cpu_user_ns,
+        per_cpu_system_ns=found.per_cpu_system_ns,
         periods=quota.get("nr_periods"),
         throttled_periods=quota.get("nr_throttled"),
         throttled_ns=quota.get("throttled_time"),
@@ -70,11 +72,9 @@ def _blkio(paths: Mapping[str, str], unified: str | None) -> BlkioStats | None:
 
 def read_usage(paths: Mapping[str, str]) -> Usage:
     """What a finished run is judged by; figures of missing controllers are ``None``."""
-    user_s = system_s = memory_peak = swap_peak = kills = None
+    memory_peak = swap_peak = kills = None
     io_read = io_write = throttled = throttled_s = None
-    if "cpuacct" in paths:
-        user, system = cpuacct.times(paths["cpuacct"])
-        user_s, system_s = sum(user) / 1e9, sum(system) / 1e9
+    times = cpuacct.times(paths["cpuacct"]) if "cpuacct" in paths else None
     if "cpu" in paths:
         quota = cpu.throttling(paths["cpu"])
         throttled = quota.get("nr_throttled")
@@ -85,9 +85,9 @@ def read_usage(paths: Mapping[str, str]) -> Usage:
     if "blkio" in paths:
         io_read, io_write = blkio.transferred(paths["blkio"])
     return Usage(
-        cpu_s=None if user_s is None or system_s is None else user_s + system_s,
-        cpu_user_s=user_s,
-        cpu_system_s=system_s,
+        cpu_s=None if times is None else times.total_ns / 1e9,
+        cpu_user_s=None if times is None else times.user_ns / 1e9,
+        cpu_system_s=None if times is None else times.system_ns / 1e9,
         memory_peak_bytes=memory_peak,
         swap_peak_bytes=swap_peak,
         io_read_bytes=io_read,

@@ -92,7 +92,7 @@ class V1Cgroup:
         tree.make(directory, parents=self._parents, prepare=prepare)
 
     def _do_without(self, refused: Mapping[str, CgroupError]) -> None:
-        """Leave out controllers that this user may not have; a required one is raised."""
+        """Leave out what this user may not have; a required one is raised."""
         for controller, directory in self.paths.items():
             if directory in refused and controller in self._required:
                 missing = ControllerMissing(directory, controller)
