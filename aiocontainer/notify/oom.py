@@ -1,0 +1,367 @@
+"""Out-of-memory kills, counted by the kernel.
+
+v1 signals an eventfd registered with ``memory.oom_control``, v2 changes
+``memory.events``. Both only say when to look; the truth is the ``oom_kill`` count.
+
+v1 signals *before* it kills, once for several kills close together, and when a cgroup
+is removed; it counts at the victim's own cgroup only. So after a signal the counts of
+the cgroup and of all below it are looked at, and again for half a second, at growing
+distance. v2 changes the file after the kill, and counts at all levels above too.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Hashable, Iterator
+from dataclasses import dataclass
+from typing import ClassVar, Final, Literal
+
+from .cgroup_events import CgroupEventsSource
+from .hub import EventHub, EventStream
+from .kernfs import EventFd, Timer, WatchedFile, current_poller
+from .records import Event, MemoryHigh, MemoryMax, Oom
+from .source import Source, cgroup_gone, parse_counts, read_text
+
+__all__ = (
+    "MemoryEventsSource",
+    "OomSource",
+    "OomWatch",
+    "oom_source",
+    "read_oom_kills",
+)
+
+_LOOKS_S: Final = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256)
+"""v1: when to look again after a signal; each kill found starts this anew."""
+_GROUP_QUIET_S: Final = 0.005
+"""v2: a group kill is over when the count has stood still for this long."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kills:
+    """What the kernel has counted for one cgroup, without those below it."""
+
+    kills: int
+    group_kills: int = 0
+
+
+def read_oom_kills(directory: str, version: Literal[1, 2]) -> int:
+    """Processes of a cgroup that the kernel has killed for lack of memory.
+
+    On v2 those of the cgroups below count too, also of removed ones; on v1 they don't.
+
+    Args:
+        directory: the cgroup; on v1 the one in the memory hierarchy.
+
+    Raises:
+        OSError: there is no such cgroup, or it has no memory controller.
+    """
+    if version == 1:
+        return _read_v1(directory).kills
+    return parse_counts(read_text(f"{directory}/memory.events")).get("oom_kill", 0)
+
+
+def _read_v1(directory: str) -> Kills:
+    counts = parse_counts(read_text(f"{directory}/memory.oom_control"))
+    return Kills(counts.get("oom_kill", 0))
+
+
+def _read_local_v2(directory: str) -> Kills:
+    counts = parse_counts(read_text(f"{directory}/memory.events.local"))
+    return Kills(counts.get("oom_kill", 0), counts.get("oom_group_kill", 0))
+
+
+def cgroups_below(directory: str) -> Iterator[str]:
+    """The directory itself and all cgroups below it, parents first."""
+    yield directory
+    try:
+        if os.stat(directory).st_nlink <= 2:  # kernfs: 2 + number of directories
+            return
+        with os.scandir(directory) as entries:
+            below = [entry.path for entry in entries if entry.is_dir()]
+    except OSError:  # removed meanwhile
+        return
+    for path in below:
+        yield from cgroups_below(path)
+
+
+class OomSource(Source):
+    """OOM kills in a v1 memory cgroup and all below it. One descriptor.
+
+    A cgroup made below it later is covered from the next `check` on. If it is removed,
+    call `check` before: v1 forgets what a removed cgroup has counted.
+    """
+
+    kinds: ClassVar[frozenset[type[Event]]] = frozenset({Oom})
+
+    def __init__(self, directory: str, *, from_start: bool = False) -> None:
+        super().__init__(directory)
+        self._from_start = from_start
+        self._eventfd: EventFd | None = None
+        self._inode = 0
+        self._known: dict[str, int] = {}
+        self._timer: Timer | None = None
+        self._looks = 0
+
+    @property
+    def key(self) -> Hashable:
+        return (OomSource, self.path)
+
+    def _open(self) -> None:
+        self._inode = os.stat(self.path).st_ino
+        self._eventfd = EventFd(self._changed)
+        self._known = {}
+        for directory in cgroups_below(self.path):
+            self._cover(directory, _read_v1(directory).kills)
+        if self._from_start:
+            self._known = dict.fromkeys(self._known, 0)
+            self._timer = current_poller().call_later(0, self._changed)
+
+    def _cover(self, directory: str, kills: int) -> None:
+        # One eventfd can be registered with many cgroups. Registering each is needed
+        # for those with a limit of their own: v1 tells a cgroup and all below it.
+        assert self._eventfd is not None
+        self._eventfd.register(directory, "memory.oom_control")
+        self._known[directory] = kills
+
+    def _check(self) -> None:
+        if cgroup_gone(self.path, self._inode):
+            self._end()
+            return
+        self._look()
+
+    def _look(self) -> bool:
+        """Publish the kills that are new; whether there were any."""
+        counts: dict[str, int] = {}
+        for directory in cgroups_below(self.path):
+            try:
+                counts[directory] = _read_v1(directory).kills
+                if directory not in self._known:
+                    self._cover(directory, 0)
+            except OSError:
+                if directory == self.path:
+                    raise
+                counts.pop(directory, None)  # removed while we looked
+        before, self._known = self._known, counts
+        found = False
+        for directory, total in counts.items():
+            kills = total - before.get(directory, 0)
+            if kills > 0:
+                found = True
+                self._publish(_oom(self.path, directory, Kills(kills), total))
+        return found
+
+    def _on_change(self) -> None:
+        if self._eventfd is not None and self._eventfd.take():
+            self._looks = 0
+        if cgroup_gone(self.path, self._inode):
+            self._end()
+        else:
+            self._look_again()
+
+    def _look_again(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._look():
+            self._looks = 0
+        if self._looks < len(_LOOKS_S):
+            delay_s = _LOOKS_S[self._looks]
+            self._looks += 1
+            self._timer = current_poller().call_later(delay_s, self._changed)
+
+    def _close(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._eventfd is not None:
+            self._eventfd.close()
+            self._eventfd = None
+
+
+class MemoryEventsSource(Source):
+    """``memory.events`` of a v2 cgroup: OOM kills, ``memory.high``, ``memory.max``.
+
+    OOM kills are named by the cgroup below in which they happened; one that was
+    removed before it was looked at counts as the watched one. One descriptor.
+    """
+
+    kinds: ClassVar[frozenset[type[Event]]] = frozenset({Oom, MemoryHigh, MemoryMax})
+
+    def __init__(self, directory: str, *, from_start: bool = False) -> None:
+        super().__init__(directory)
+        self._from_start = from_start
+        self._file: WatchedFile | None = None
+        self._first_kills = 0
+        self._last: dict[str, int] = {}
+        self._local: dict[str, Kills] = {}
+        self._told = 0
+        self._timer: Timer | None = None
+        self._awaited = -1
+
+    @property
+    def key(self) -> Hashable:
+        return (MemoryEventsSource, self.path)
+
+    def _open(self) -> None:
+        self._file = WatchedFile(f"{self.path}/memory.events", self._changed)
+        self._local = self._read_local()
+        counts = parse_counts(self._file.read())
+        self._last = dict(counts)
+        if self._from_start:
+            counts["oom_kill"] = 0
+            self._local = {}
+            self._timer = current_poller().call_later(0, self._changed)
+        self._first_kills = counts.get("oom_kill", 0)
+        self._told = 0
+        self._awaited = -1
+
+    def _read_local(self) -> dict[str, Kills]:
+        found: dict[str, Kills] = {}
+        for directory in cgroups_below(self.path):
+            try:
+                found[directory] = _read_local_v2(directory)
+            except OSError:  # removed, or without the memory controller
+                continue
+        return found
+
+    def _check(self) -> None:
+        self._look(at_once=True)
+
+    def _on_change(self) -> None:
+        self._look(at_once=False)
+
+    def _look(self, *, at_once: bool) -> None:
+        assert self._file is not None
+        counts = parse_counts(self._file.read())
+        last, self._last = self._last, counts
+        for name, kind in (("high", MemoryHigh), ("max", MemoryMax)):
+            total = counts.get(name, 0)
+            if total > last.get(name, 0):
+                self._publish(kind(total - last.get(name, 0), total, self.path))
+        kills = counts.get("oom_kill", 0)
+        if kills - self._first_kills <= self._told:
+            return
+        if at_once or not self._may_go_on(kills):
+            self._tell_kills(kills)
+
+    def _may_go_on(self, kills: int) -> bool:
+        """Whether this is a group kill that was still moving; then look again."""
+        if kills == self._awaited or not _kills_groups(self.path):
+            return False
+        self._awaited = kills
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = current_poller().call_later(_GROUP_QUIET_S, self._changed)
+        return True
+
+    def _tell_kills(self, total: int) -> None:
+        before, self._local = self._local, self._read_local()
+        new = {
+            directory: Kills(
+                now.kills - before.get(directory, Kills(0)).kills,
+                now.group_kills - before.get(directory, Kills(0)).group_kills,
+            )
+            for directory, now in self._local.items()
+        }
+        for directory, kills in merge_group_kills(new).items():
+            self._told += kills.kills
+            own_total = self._local[directory].kills
+            self._publish(
+                _oom(self.path, directory, kills, max(own_total, kills.kills))
+            )
+        # What is left was counted in cgroups below that are gone.
+        left = total - self._first_kills - self._told
+        if left > 0:
+            self._told += left
+            self._publish(_oom(self.path, self.path, Kills(left), total))
+
+    def _close(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+
+def merge_group_kills(new: dict[str, Kills]) -> dict[str, Kills]:
+    """One entry for each group kill, with all its victims; others stay apart.
+
+    The kernel counts a group kill at the cgroup that asked for it, and each victim
+    at the victim's own cgroup, which may be below.
+    """
+    merged: dict[str, Kills] = {}
+    for directory, kills in sorted(new.items()):
+        group = next(
+            (
+                above
+                for above, already in merged.items()
+                if already.group_kills > 0 and directory.startswith(f"{above}/")
+            ),
+            directory,
+        )
+        so_far = merged.get(group, Kills(0))
+        merged[group] = Kills(
+            so_far.kills + max(kills.kills, 0),
+            so_far.group_kills + max(kills.group_kills, 0),
+        )
+    return {directory: kills for directory, kills in merged.items() if kills.kills}
+
+
+def _kills_groups(directory: str) -> bool:
+    for path in cgroups_below(directory):
+        try:
+            if read_text(f"{path}/memory.oom.group").strip() == "1":
+                return True
+        except OSError:
+            continue
+    return False
+
+
+def _oom(watched: str, directory: str, kills: Kills, total: int) -> Oom:
+    below = directory[len(watched) :].lstrip("/")
+    return Oom(kills.kills, kills.group_kills, total, directory, below)
+
+
+def oom_source(
+    directory: str, version: Literal[1, 2], *, from_start: bool = False
+) -> Source:
+    """The source of `Oom` records for a cgroup of either version.
+
+    Args:
+        directory: the cgroup; on v1 the one in the memory hierarchy.
+        version: 1 or 2, whichever has the memory controller.
+        from_start: also report, as one record for each cgroup, the kills before now.
+    """
+    if version == 1:
+        return OomSource(directory, from_start=from_start)
+    return MemoryEventsSource(directory, from_start=from_start)
+
+
+class OomWatch(EventStream[Oom]):
+    """Iterates over the OOM kills in one cgroup and those below it.
+
+    Opened at once, so a kill after this line is not missed. Ends when the cgroup is
+    removed; on v2 (which doesn't tell of a removal) when it becomes empty. Usable
+    with and without ``async with``; dropping it closes it too.
+
+    Args:
+        directory: the cgroup; on v1 the one in the memory hierarchy.
+        version: 1 or 2, whichever has the memory controller.
+        from_start: as for `oom_source`.
+
+    Raises:
+        CgroupError: it can't be watched.
+        RuntimeError: no event loop is running.
+    """
+
+    __slots__ = ()
+
+    def __init__(
+        self, directory: str, version: Literal[1, 2], *, from_start: bool = False
+    ) -> None:
+        sources = [oom_source(directory, version, from_start=from_start)]
+        if version == 2:
+            sources.append(CgroupEventsSource(directory, ends_when_empty=True))
+        hub = EventHub(ends_with_sources=True)
+        super().__init__(hub, frozenset({Oom}), sources)

@@ -1,0 +1,231 @@
+"""Memory pressure, memory thresholds (v1) and stalls for want of a resource (PSI)."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Hashable
+from typing import ClassVar, Final, Literal
+
+from ..errors import ConfigError, UnsupportedFeature
+from .kernfs import EventFd, WatchedFile
+from .records import (
+    Event,
+    MemoryPressure,
+    MemoryThreshold,
+    Pressure,
+    PressureLevel,
+    PressureResource,
+)
+from .source import Source, cgroup_gone, read_text
+
+__all__ = ("MemoryPressureSource", "PressureSource", "ThresholdSource", "pressure_path")
+
+PROC_PRESSURE: Final = "/proc/pressure"
+_WINDOW_MIN_US: Final = 500_000
+_WINDOW_MAX_US: Final = 10_000_000
+_UNPRIVILEGED_STEP_US: Final = 2_000_000
+
+
+class _EventfdSource(Source):
+    """A v1 notification by eventfd, whose count is the event. One descriptor."""
+
+    def __init__(self, directory: str) -> None:
+        super().__init__(directory)
+        self._eventfd: EventFd | None = None
+        self._inode = 0
+
+    def _register(self, file: str, argument: str) -> None:
+        self._inode = os.stat(self.path).st_ino
+        self._eventfd = EventFd(self._changed)
+        self._eventfd.register(self.path, file, argument)
+
+    def _check(self) -> None:
+        assert self._eventfd is not None
+        count = self._eventfd.take()
+        if cgroup_gone(self.path, self._inode):
+            self._end()  # the removal was signalled too
+        elif count:
+            self._report(count)
+
+    def _report(self, count: int) -> None:
+        raise NotImplementedError
+
+    def _close(self) -> None:
+        if self._eventfd is not None:
+            self._eventfd.close()
+            self._eventfd = None
+
+
+class MemoryPressureSource(_EventfdSource):
+    """``memory.pressure_level`` of a v1 memory cgroup.
+
+    Args:
+        directory: the cgroup in the memory hierarchy.
+        level: report pressure of this level and above.
+        mode: ``local`` leaves out pressure in the cgroups below; ``hierarchy`` reports
+            it even if somebody watches there; ``default`` only if nobody does.
+    """
+
+    kinds: ClassVar[frozenset[type[Event]]] = frozenset({MemoryPressure})
+
+    def __init__(
+        self,
+        directory: str,
+        level: PressureLevel = "low",
+        mode: Literal["default", "hierarchy", "local"] = "default",
+    ) -> None:
+        super().__init__(directory)
+        self._level: PressureLevel = level
+        self._mode = mode
+
+    @property
+    def key(self) -> Hashable:
+        return (MemoryPressureSource, self.path, self._level, self._mode)
+
+    def _open(self) -> None:
+        self._register("memory.pressure_level", f"{self._level},{self._mode}")
+
+    def _report(self, count: int) -> None:
+        self._publish(MemoryPressure(self._level, count, self.path))
+
+
+class ThresholdSource(_EventfdSource):
+    """Memory use of a v1 cgroup crossing a threshold, up or down.
+
+    Args:
+        directory: the cgroup in the memory hierarchy.
+        threshold_bytes: the kernel rounds it down to whole pages.
+    """
+
+    kinds: ClassVar[frozenset[type[Event]]] = frozenset({MemoryThreshold})
+
+    def __init__(self, directory: str, threshold_bytes: int) -> None:
+        super().__init__(directory)
+        self._threshold_bytes = threshold_bytes
+
+    @property
+    def key(self) -> Hashable:
+        return (ThresholdSource, self.path, self._threshold_bytes)
+
+    def _open(self) -> None:
+        self._register("memory.usage_in_bytes", str(self._threshold_bytes))
+
+    def _report(self, count: int) -> None:
+        usage_bytes = int(read_text(f"{self.path}/memory.usage_in_bytes"))
+        self._publish(
+            MemoryThreshold(self._threshold_bytes, usage_bytes, count, self.path)
+        )
+
+
+class PressureSource(Source):
+    """A PSI trigger: stalls of at least ``stall_us`` within ``window_us``.
+
+    The kernel reports a trigger at most once in each window. One descriptor.
+
+    Args:
+        path: the pressure file; see `pressure_path`.
+        resource: what the file is about, for the records.
+        kind: ``some`` process stalled, or all (``full``).
+        stall_us: at most ``window_us``.
+        window_us: 0.5 s to 10 s; a multiple of 2 s without CAP_SYS_RESOURCE.
+
+    Raises:
+        ConfigError: the figures are out of their range.
+    """
+
+    kinds: ClassVar[frozenset[type[Event]]] = frozenset({Pressure})
+
+    def __init__(
+        self,
+        path: str,
+        resource: PressureResource,
+        kind: Literal["some", "full"] = "some",
+        *,
+        stall_us: int = 100_000,
+        window_us: int = 2_000_000,
+    ) -> None:
+        super().__init__(path)
+        if not _WINDOW_MIN_US <= window_us <= _WINDOW_MAX_US:
+            raise ConfigError("window_us", "must be from 500000 to 10000000")
+        if not 0 < stall_us <= window_us:
+            raise ConfigError("stall_us", "must be from 1 to window_us")
+        self._resource: PressureResource = resource
+        self._kind: Literal["some", "full"] = kind
+        self._stall_us = stall_us
+        self._window_us = window_us
+        self._file: WatchedFile | None = None
+        self._last_us = 0
+
+    @property
+    def key(self) -> Hashable:
+        figures = (self._kind, self._stall_us, self._window_us)
+        return (PressureSource, self.path, *figures)
+
+    def _open(self) -> None:
+        trigger = f"{self._kind} {self._stall_us} {self._window_us}\0".encode()
+        try:
+            self._file = WatchedFile(self.path, self._changed, trigger=trigger)
+        except OSError as error:
+            unsupported = self._unsupported(error)
+            if unsupported is None:
+                raise
+            raise unsupported from error
+        self._last_us = self._total_us()
+
+    def _unsupported(self, error: OSError) -> UnsupportedFeature | None:
+        if error.errno == errno.EINVAL and self._window_us % _UNPRIVILEGED_STEP_US:
+            reason = "the kernel refused the trigger"
+            hint = "without CAP_SYS_RESOURCE the window must be a multiple of 2 s"
+            return UnsupportedFeature("pressure events", reason, hint)
+        if error.errno == errno.EOPNOTSUPP:
+            reason = "the kernel has PSI switched off"
+            return UnsupportedFeature("pressure events", reason, "boot with psi=1")
+        return None
+
+    def _total_us(self) -> int:
+        assert self._file is not None
+        return parse_stall_total(self._file.read(), self._kind)
+
+    def _check(self) -> None:
+        # That the trigger fired is forgotten by the kernel once polled, and the loop
+        # polls it through our epoll (measured: our own poll then finds nothing). So
+        # we are called for anything that happens and see by the total: it has fired
+        # if the stalls since the last report reach the trigger's.
+        total_us = self._total_us()
+        stalled_us = total_us - self._last_us
+        if stalled_us < self._stall_us:
+            return
+        self._last_us = total_us
+        self._publish(
+            Pressure(
+                self._resource,
+                self._kind,
+                self._stall_us,
+                self._window_us,
+                stalled_us,
+                total_us,
+                self.path,
+            )
+        )
+
+    def _close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+
+def parse_stall_total(text: str, kind: str) -> int:
+    """The total stall time in microseconds from a pressure file; 0 if not given."""
+    for line in text.splitlines():
+        words = line.split()
+        if words and words[0] == kind and words[-1].startswith("total="):
+            return int(words[-1].removeprefix("total="))
+    return 0
+
+
+def pressure_path(directory: str | None, resource: PressureResource) -> str:
+    """The pressure file of a v2 cgroup; of the whole machine for ``None``."""
+    if directory is None:
+        return f"{PROC_PRESSURE}/{resource}"
+    return f"{directory}/{resource}.pressure"

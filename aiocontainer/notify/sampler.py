@@ -1,0 +1,158 @@
+"""Samples on a fixed schedule, as an async iterator."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import Final, Generic, Self, TypeVar
+
+import anyio
+import anyio.lowlevel
+
+from ..errors import ConfigError
+from .source import GONE
+
+__all__ = ("Sample", "Sampler")
+
+_INTERVAL_MIN_S: Final = 0.001
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Sample(Generic[T]):
+    """One reading, and where it stands on the schedule."""
+
+    value: T
+    taken_s: float
+    """When it was read, in seconds of the event loop's clock (`anyio.current_time`)."""
+    lost: int
+    """Samples that were due before it but not taken: nobody asked for them in time."""
+    last: bool
+    """Whether it is the final one, read when the container ended."""
+
+
+class Sampler(AsyncIterator[Sample[T]], Generic[T]):
+    """Reads something every ``interval_s`` seconds, for as long as it is there.
+
+    The first sample is taken at once; all others are due at whole intervals after
+    it, so the schedule doesn't drift. A reader that comes late gets one fresh sample
+    at once, is told how many it has lost, and the next one when it is due.
+
+    No task runs for it and it holds no descriptor: a sample is read when it is due
+    and asked for. Usable with and without ``async with``.
+
+    Args:
+        read: reads the kernel's files now, without waiting. When it says that they
+            are gone (``ENODEV``, ``ENOENT``) the samples end; any other error comes
+            out of the iteration.
+        interval_s: at least 1 ms.
+
+    Raises:
+        ConfigError: the interval is too short.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_closed",
+        "_due_s",
+        "_final",
+        "_guard",
+        "_interval_s",
+        "_over",
+        "_read",
+        "_wake",
+    )
+
+    def __init__(self, read: Callable[[], T], interval_s: float = 1.0) -> None:
+        if not interval_s >= _INTERVAL_MIN_S:  # also refuses NaN
+            raise ConfigError("interval", "must be at least 0.001 s")
+        self._read = read
+        self._interval_s = interval_s
+        self._due_s: float | None = None
+        self._final: Sample[T] | None = None
+        self._over = False
+        self._closed = False
+        self._guard = anyio.ResourceGuard("sampling with")
+        self._wake: anyio.Event | None = None
+
+    async def __anext__(self) -> Sample[T]:
+        """Wait until the next sample is due, and take it.
+
+        Cancelling this loses nothing: a sample that becomes due meanwhile is taken,
+        late, by the next call.
+
+        Raises:
+            StopAsyncIteration: the container has ended, and its last sample was given.
+            anyio.ClosedResourceError: the sampler was closed.
+            anyio.BusyResourceError: another task waits for a sample already.
+        """
+        with self._guard:
+            await anyio.lowlevel.checkpoint()
+            await self._wait_until_due()
+            if self._closed:
+                raise anyio.ClosedResourceError
+            if self._final is not None:
+                final, self._final = self._final, None
+                return final
+            if self._over:
+                raise StopAsyncIteration
+            try:
+                return self._take(last=False)
+            except OSError as error:
+                if error.errno not in GONE:
+                    raise
+                self._over = True
+                raise StopAsyncIteration from None
+
+    async def _wait_until_due(self) -> None:
+        if self._due_s is None:
+            return
+        self._wake = anyio.Event()
+        try:
+            with anyio.CancelScope(deadline=self._due_s):
+                if not (self._over or self._closed):
+                    await self._wake.wait()
+        finally:
+            self._wake = None
+
+    def _take(self, *, last: bool) -> Sample[T]:
+        value = self._read()
+        now_s = anyio.current_time()
+        due_s = now_s if self._due_s is None else self._due_s
+        late = max(int((now_s - due_s) / self._interval_s), 0)
+        self._due_s = due_s + (late + 1) * self._interval_s
+        return Sample(value, now_s, late, last)
+
+    def end(self) -> None:
+        """The container is over: take the last sample now, then end, once it is read.
+
+        To be called before the cgroup is removed. Never waits; a failure to read only
+        means that there is no last sample. Does nothing the second time.
+        """
+        if self._over or self._closed:
+            return
+        self._over = True
+        try:
+            self._final = self._take(last=True)
+        except OSError:
+            self._final = None
+        self._wake_up()
+
+    async def aclose(self) -> None:
+        """End it. Doesn't wait; a task that waits gets ``ClosedResourceError``."""
+        self._closed = True
+        self._wake_up()
+
+    def _wake_up(self) -> None:
+        if self._wake is not None:
+            self._wake.set()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self.aclose()
