@@ -9,7 +9,7 @@ from typing import Final, Literal, TypeAlias, TypeVar
 
 import anyio
 
-from .streams import CHUNK_BYTES, ReceiveStream, SendStream
+from .streams import ReceiveStream, SendStream
 
 __all__ = (
     "Channel",
@@ -108,7 +108,7 @@ async def drain(stream: ReceiveStream, channel: Channel) -> None:
     """
     try:
         while True:
-            channel.feed(await stream.receive(CHUNK_BYTES))
+            channel.feed(await stream.receive(stream.chunk_bytes))
     except (anyio.EndOfStream, anyio.ClosedResourceError):
         return
 
@@ -125,7 +125,7 @@ def drain_available(stream: ReceiveStream, channel: Channel) -> None:
     ):
         left = stream.pending_bytes_at_most()
         while left > 0:
-            data = stream.receive_nowait(min(left, CHUNK_BYTES))
+            data = stream.receive_nowait(min(left, stream.chunk_bytes))
             channel.feed(data)
             left -= len(data)
 

@@ -7,14 +7,12 @@ from typing import Final, Literal, Self, TypeAlias
 import anyio
 import anyio.lowlevel
 
-from .descriptor import Descriptor
+from .descriptor import CHUNK_BYTES, Descriptor
 
 __all__ = ("Lines",)
 
 OnLong: TypeAlias = Literal["raise", "truncate"]
 """What to do with a line longer than the limit."""
-
-CHUNK_BYTES: Final = 64 * 1024
 
 LINES_PER_TURN: Final = 512
 """Lines given from memory before other tasks may run."""

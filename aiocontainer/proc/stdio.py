@@ -46,7 +46,7 @@ class Stdio:
     """
 
     child: tuple[int, int, int] | None = None
-    """What the program gets as 0, 1 and 2. ``None``: a terminal (the helper opens it)."""
+    """What the program gets as 0, 1 and 2; ``None`` if that is a terminal."""
 
     stdin: SendStream | None = None
     stdout: ReceiveStream | None = None

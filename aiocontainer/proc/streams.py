@@ -8,19 +8,14 @@ all the flow control there is. All waiting is anyio's `wait_readable` and
 
 from __future__ import annotations
 
-from typing import Final
-
 import anyio
 import anyio.lowlevel
 from anyio.abc import ByteReceiveStream, ByteSendStream
 
-from .descriptor import Descriptor
+from .descriptor import CHUNK_BYTES, Descriptor
 from .lines import Ahead, Lines, OnLong
 
 __all__ = ("Lines", "ReceiveStream", "SendStream")
-
-CHUNK_BYTES: Final = 64 * 1024
-"""What one `receive` asks for unless told: the size of a pipe that nobody changed."""
 
 
 class ReceiveStream(ByteReceiveStream):
@@ -86,6 +81,11 @@ class ReceiveStream(ByteReceiveStream):
             raise anyio.EndOfStream
         return data
 
+    @property
+    def chunk_bytes(self) -> int:
+        """How much is best received at once: it grows when the stream proves busy."""
+        return self._descriptor.chunk_bytes
+
     def pending_bytes_at_most(self) -> int:
         """No more than this can be received now without waiting."""
         held = 0 if self._ahead is None else self._ahead.held_bytes
@@ -111,7 +111,7 @@ class ReceiveStream(ByteReceiveStream):
 
     async def __anext__(self) -> bytes:
         try:
-            return await self.receive()
+            return await self.receive(self._descriptor.chunk_bytes)
         except anyio.EndOfStream:
             raise StopAsyncIteration from None
 

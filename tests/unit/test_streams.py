@@ -15,9 +15,9 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from aiocontainer.proc.descriptor import BUSY_PIPE_BYTES
+from aiocontainer.proc.descriptor import BUSY_PIPE_BYTES, CHUNK_BYTES
 from aiocontainer.proc.lines import LINES_PER_TURN
-from aiocontainer.proc.streams import CHUNK_BYTES, ReceiveStream, SendStream
+from aiocontainer.proc.streams import ReceiveStream, SendStream
 
 pytestmark = pytest.mark.anyio
 
