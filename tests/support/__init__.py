@@ -1,0 +1,1 @@
+"""What the tests share: capability probes, leak check, root file systems, sweeps."""
