@@ -44,6 +44,8 @@ def make_folders(name: str) -> list[Path]:
     """Make ``name`` below this program's own cgroups, ready for containers."""
     folders = []
     for hierarchy in hierarchies():
+        if hierarchy.controllers.startswith("name="):
+            continue  # no controller: a manager's bookkeeping, which we leave alone
         folder = hierarchy.here / name
         folder.mkdir(exist_ok=True)
         folders.append(folder)

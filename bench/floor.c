@@ -8,7 +8,7 @@
  *   floor life ARGUMENTS   each line "N" on stdin: N lives,  answer [ns, ns, ...]
  *   floor join ARGUMENTS   each line "N" on stdin: N joins of one running container
  *
- * ARGUMENTS: -r ROOTFS  -f FILTER (BPF bytes)  -g CGROUP_FOLDER (repeated; a cgroup2
+ * ARGUMENTS: -r ROOTFS  -f FILTER (BPF bytes)  -c CAPABILITIES (hex)  -g CGROUP_FOLDER (repeated; a cgroup2
  * folder is told by its lack of tasks)  -w CGROUP_FILE=VALUE (repeated; after the -g)
  * -- PROGRAM ARG...
  * With -DPROFILE each answer is a list of [step, ns] pairs instead.
@@ -147,7 +147,7 @@ static const struct { const char *name; unsigned minor, major; } devices[] = {
 };
 static const char *const links[][2] = {
 	{"/proc/self/fd", "fd"}, {"/proc/self/fd/0", "stdin"}, {"/proc/self/fd/1", "stdout"},
-	{"/proc/self/fd/2", "stderr"}, {"/proc/kcore", "core"}, {"pts/ptmx", "ptmx"},
+	{"/proc/self/fd/2", "stderr"}, {"pts/ptmx", "ptmx"},
 };
 static const char *const masked[] = {
 	"proc/acpi", "proc/asound", "proc/interrupts", "proc/kcore", "proc/keys", "proc/latency_stats",
@@ -231,7 +231,7 @@ static void mask(int root) {
 }
 
 static void make_read_only(int root) {
-	struct mount_attr readonly = {.attr_set = MOUNT_ATTR_RDONLY | NSX | MOUNT_ATTR_NODEV};
+	struct mount_attr readonly = {.attr_set = MOUNT_ATTR_RDONLY};
 	for (size_t i = 0; i < COUNT(read_only); i++) {
 		int target = open_in(root, read_only[i]);
 		if (target < 0)
@@ -246,10 +246,12 @@ static void make_read_only(int root) {
 }
 
 static void build_rootfs(void) {
-	check(syscall(SYS_mount, NULL, "/", NULL, MS_REC | MS_SLAVE, NULL), "propagation");
+	struct mount_attr private = {.propagation = MS_PRIVATE};
+	check(syscall(SYS_mount_setattr, AT_FDCWD, "/", AT_RECURSIVE, &private, sizeof private), "propagation");
 	MARK("propagation");
-	int tree = clone_tree(AT_FDCWD, rootfs, AT_RECURSIVE);
-	int at = check(open(rootfs, O_PATH | O_DIRECTORY | O_CLOEXEC), rootfs);
+	int at = check(open(rootfs, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC), rootfs);
+	int tree = clone_tree(at, "", AT_EMPTY_PATH | AT_RECURSIVE);
+	check(syscall(SYS_mount_setattr, tree, "", AT_EMPTY_PATH | AT_RECURSIVE, &private, sizeof private), "private");
 	attach(tree, at);
 	close(at);
 	MARK("bind rootfs");
@@ -259,21 +261,24 @@ static void build_rootfs(void) {
 	}
 	fill_dev(tree);
 	MARK("fill /dev");
-	mask(tree);
-	MARK("mask");
 	make_read_only(tree);
 	MARK("read-only paths");
+	mask(tree);
+	MARK("mask");
+	int old = check(open("/", O_PATH | O_DIRECTORY | O_CLOEXEC), "/");
 	check(fchdir(tree), "fchdir");
 	check(syscall(SYS_pivot_root, ".", "."), "pivot_root");
 	MARK("pivot_root");
+	check(fchdir(old), "fchdir");
 	check(syscall(SYS_umount2, ".", 2 /* MNT_DETACH */), "umount2");
 	check(chdir("/"), "chdir");
+	close(old);
 	MARK("umount old root");
 }
 
 /* ---- identity --------------------------------------------------------------- */
 
-static const int kept[] = {CAP_AUDIT_WRITE, CAP_KILL, CAP_NET_BIND_SERVICE};
+static uint64_t kept; /* a bit for each capability */
 
 static void bring_loopback_up(void) {
 	struct ifreq request = {.ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING};
@@ -283,23 +288,21 @@ static void bring_loopback_up(void) {
 }
 
 static void become(void) {
-	uint64_t keep = 0;
-	for (size_t i = 0; i < COUNT(kept); i++)
-		keep |= 1ull << kept[i];
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	for (int cap = 0; cap <= CAP_LAST_CAP; cap++)
-		if (!(keep >> cap & 1))
+		if (!(kept >> cap & 1))
 			check(prctl(PR_CAPBSET_DROP, cap, 0, 0, 0), "bounding set");
+	prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0);
 	check(syscall(SYS_setgroups, 0, NULL), "setgroups");
 	check(syscall(SYS_setresgid, 0, 0, 0), "setresgid");
 	check(syscall(SYS_setresuid, 0, 0, 0), "setresuid");
 	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+	prctl(PR_SET_KEEPCAPS, 0, 0, 0, 0);
 	struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
 	struct __user_cap_data_struct data[2] = {
-		{keep, keep, 0}, {keep >> 32, keep >> 32, 0},
+		{kept, kept, 0}, {kept >> 32, kept >> 32, 0},
 	};
 	check(syscall(SYS_capset, &header, data), "capset");
-	check(prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0), "ambient");
 	MARK("capabilities");
 	check(syscall(SYS_close_range, 3, ~0u, CLOSE_RANGE_CLOEXEC), "close_range");
 	if (filter.len)
@@ -498,11 +501,13 @@ int main(int argc, char **argv) {
 		return 2;
 	const char *mode = *++argv;
 	argc--;
-	for (int option; (option = getopt(argc, argv, "+r:f:g:w:")) != -1;)
+	for (int option; (option = getopt(argc, argv, "+r:f:c:g:w:")) != -1;)
 		if (option == 'r')
 			rootfs = optarg;
 		else if (option == 'f')
 			read_filter(optarg);
+		else if (option == 'c')
+			kept = strtoull(optarg, NULL, 16);
 		else if (option == 'g')
 			add_folder(optarg);
 		else if (option == 'w')

@@ -12,6 +12,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from aiocontainer.config import (
+    CAPABILITIES,
+    DEFAULT_CAPABILITIES,
+    DEFAULT_MASKED_PATHS,
+    DEFAULT_READONLY_PATHS,
+    SYSTEM_MOUNTS,
+)
 from bench import filters
 from bench.cgroup_folders import make_folders, remove_folders
 from bench.coprocess import Coprocess
@@ -19,29 +26,6 @@ from bench.coprocess import Coprocess
 HERE = Path(__file__).parent
 BUILD = HERE.parent / "build"
 APPLETS = ("true", "sh", "sleep", "cat", "dd", "head", "echo")
-
-KEPT_CAPABILITIES = ("CAP_AUDIT_WRITE", "CAP_KILL", "CAP_NET_BIND_SERVICE")
-MASKED_PATHS = (
-    "/proc/acpi",
-    "/proc/asound",
-    "/proc/interrupts",
-    "/proc/kcore",
-    "/proc/keys",
-    "/proc/latency_stats",
-    "/proc/sched_debug",
-    "/proc/scsi",
-    "/proc/timer_list",
-    "/proc/timer_stats",
-    "/sys/devices/virtual/powercap",
-    "/sys/firmware",
-)
-READONLY_PATHS = (
-    "/proc/bus",
-    "/proc/fs",
-    "/proc/irq",
-    "/proc/sys",
-    "/proc/sysrq-trigger",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +51,9 @@ class Setting:
     ) -> Coprocess:
         """The C floor, waiting for its turns."""
         folders = [word for path in self.cgroups for word in ("-g", str(path))]
+        kept = sum(1 << CAPABILITIES[name] for name in DEFAULT_CAPABILITIES.bounding)
         shared = ["-r", str(self.rootfs), "-f", str(self.folder / "filter.bpf")]
+        shared += ["-c", f"{kept:x}"]
         return Coprocess(
             [str(BUILD / "floor"), mode, *shared, *folders, *extra, "--", *program]
         )
@@ -167,7 +153,7 @@ def _make_rootfs(rootfs: Path) -> None:
 
 def oci_config(rootfs: Path, args: list[str], cgroup: str) -> dict[str, object]:
     """What the peers are told: the same container as ours, as far as they can."""
-    capabilities = list(KEPT_CAPABILITIES)
+    capabilities = sorted(DEFAULT_CAPABILITIES.bounding)
     sets = dict.fromkeys(("bounding", "effective", "permitted"), capabilities)
     kinds = ("pid", "network", "ipc", "uts", "mount", "cgroup")
     return {
@@ -182,13 +168,21 @@ def oci_config(rootfs: Path, args: list[str], cgroup: str) -> dict[str, object]:
         },
         "root": {"path": str(rootfs), "readonly": False},
         "hostname": "container",
-        "mounts": [_mount(*words.split()) for words in _MOUNTS],
+        "mounts": [
+            {
+                "destination": mount.destination,
+                "type": mount.type,
+                "source": mount.source,
+                "options": list(mount.options),
+            }
+            for mount in SYSTEM_MOUNTS
+        ],
         "linux": {
             "cgroupsPath": cgroup,
             "resources": {},
             "namespaces": [{"type": kind} for kind in kinds],
-            "maskedPaths": list(MASKED_PATHS),
-            "readonlyPaths": list(READONLY_PATHS),
+            "maskedPaths": list(DEFAULT_MASKED_PATHS),
+            "readonlyPaths": list(DEFAULT_READONLY_PATHS),
             "seccomp": {
                 "defaultAction": "SCMP_ACT_ERRNO",
                 "architectures": ["SCMP_ARCH_X86_64"]
@@ -200,20 +194,3 @@ def oci_config(rootfs: Path, args: list[str], cgroup: str) -> dict[str, object]:
             },
         },
     }
-
-
-_MOUNTS = (
-    "/proc proc proc",
-    "/dev tmpfs tmpfs nosuid,strictatime,mode=755,size=65536k",
-    "/dev/pts devpts devpts nosuid,noexec,newinstance,ptmxmode=0666,mode=0620,gid=5",
-    "/dev/shm tmpfs shm nosuid,noexec,nodev,mode=1777,size=65536k",
-    "/dev/mqueue mqueue mqueue nosuid,noexec,nodev",
-    "/sys sysfs sysfs nosuid,noexec,nodev,ro",
-)
-
-
-def _mount(
-    destination: str, kind: str, source: str, options: str = ""
-) -> dict[str, object]:
-    found = {"destination": destination, "type": kind, "source": source}
-    return {**found, "options": options.split(",")} if options else {**found}
