@@ -6,6 +6,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import select
 import struct
 import termios
 import warnings
@@ -196,11 +197,12 @@ class Descriptor:
             try:
                 # The slice bounds how long one call may copy, and so the loop's lag.
                 count = os.write(number, view[done : done + BUDGET_BYTES])
-            except BlockingIOError:
+            except BlockingIOError as error:
+                if _hung_up(number):
+                    raise anyio.BrokenResourceError from error
                 self._moved = 0
                 await anyio.wait_writable(number)
             except OSError as error:
-                # EIO: the program's side of the terminal is gone
                 if error.errno in (errno.EPIPE, errno.ECONNRESET, errno.EIO):
                     raise anyio.BrokenResourceError from error
                 raise
@@ -255,6 +257,17 @@ def grow_pipe(number: int, size_bytes: int) -> None:
             fcntl.fcntl(number, fcntl.F_SETPIPE_SZ, size_bytes)
     except OSError:
         pass  # EBADF: not a pipe; EPERM, ENOMEM: it works as it is
+
+
+def _hung_up(number: int) -> bool:
+    """Nobody holds the other side.
+
+    A pty master then goes on taking bytes until its buffer is full, and from then on
+    answers EAGAIN while it polls as writable (for the hang-up): waiting would spin.
+    """
+    watch = select.poll()
+    watch.register(number, select.POLLOUT)
+    return any(events & select.POLLHUP for _, events in watch.poll(0))
 
 
 def _end_or_raise(error: OSError) -> bytes:

@@ -26,7 +26,8 @@ class Terminal(ReceiveStream, SendStream, ByteStream):
     (see `aiocontainer._sys.terminal.open_pty`), so a newline has no CR before it. Input
     is echoed and edited by the line discipline as for a person, until the program asks
     otherwise; ``b"\\x03"`` is the interrupt key. Output ends (``EndOfStream``) when no
-    process has the terminal open any more.
+    process has the terminal open any more; what is sent then is lost, as the kernel
+    takes some kilobytes before ``send`` can tell (``BrokenResourceError``).
 
     Reading and sending may be done by two tasks at once.
     """
