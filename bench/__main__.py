@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 
-from bench import limits, lives
+from bench import limits, lives, profile
 from bench.coprocess import ContestantFailed
 from bench.machine import facts
 from bench.setting import Setting, prepared
@@ -50,6 +50,7 @@ FIGURES: dict[str, Figure] = {
     "stats": with_spread("One full statistics sample", limits.stats),
     "watch": rows_only(limits.watch),
     "oom": rows_only(limits.oom),
+    "steps": lambda setting, rounds: (profile.steps(setting, 5 * rounds), []),
     "limits": with_spread(
         "Life with limits set, all v1 controllers", limits.limited_life
     ),

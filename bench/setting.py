@@ -25,6 +25,12 @@ from bench.coprocess import Coprocess
 
 HERE = Path(__file__).parent
 BUILD = HERE.parent / "build"
+PROGRAMS = {
+    "floor": (("floor.c", "floor_rootfs.c"), ()),
+    "floor-profile": (("floor.c", "floor_rootfs.c"), ("-DPROFILE",)),
+    "reads": (("reads.c",), ("-static",)),
+}
+"""{program: (sources, further flags)}"""
 APPLETS = ("true", "sh", "sleep", "cat", "dd", "head", "echo")
 
 
@@ -46,17 +52,13 @@ class Setting:
         """A container's id that nobody else has."""
         return f"{self.cgroup_name}-{next(self.numbers)}"
 
-    def floor(
-        self, mode: str, *extra: str, program: tuple[str, ...] = ("/bin/true",)
-    ) -> Coprocess:
+    def floor(self, mode: str, *extra: str, program: str = "floor") -> Coprocess:
         """The C floor, waiting for its turns."""
         folders = [word for path in self.cgroups for word in ("-g", str(path))]
         kept = sum(1 << CAPABILITIES[name] for name in DEFAULT_CAPABILITIES.bounding)
         shared = ["-r", str(self.rootfs), "-f", str(self.folder / "filter.bpf")]
-        shared += ["-c", f"{kept:x}"]
-        return Coprocess(
-            [str(BUILD / "floor"), mode, *shared, *folders, *extra, "--", *program]
-        )
+        shared += ["-c", f"{kept:x}", *folders, *extra]
+        return Coprocess([str(BUILD / program), mode, *shared, "--", "/bin/true"])
 
     def reads(self, *words: str) -> Coprocess:
         """The bare reader, waiting for its turns."""
@@ -134,12 +136,14 @@ def prepared() -> Iterator[Setting]:
 def build() -> None:
     """Compile the C programs, where they are older than their sources."""
     BUILD.mkdir(exist_ok=True)
-    for source, extra in ((HERE / "floor.c", []), (HERE / "reads.c", ["-static"])):
-        program = BUILD / source.stem
-        if program.exists() and program.stat().st_mtime > source.stat().st_mtime:
-            continue
-        flags = ["-O2", "-Wall", "-Wextra", *extra]
-        subprocess.run(["gcc", *flags, "-o", str(program), str(source)], check=True)
+    flags = ["-O2", "-Wall", "-Wextra"]
+    for name, (sources, extra) in PROGRAMS.items():
+        program = BUILD / name
+        paths = [HERE / source for source in sources]
+        newest = max(path.stat().st_mtime for path in [*paths, HERE / "floor.h"])
+        if not program.exists() or program.stat().st_mtime <= newest:
+            command = ["gcc", *flags, *extra, "-o", str(program), *map(str, paths)]
+            subprocess.run(command, check=True)
 
 
 def _make_rootfs(rootfs: Path) -> None:
