@@ -294,7 +294,7 @@ static void answer(void (*once)(unsigned), long times) {
 		once(number++);
 		uint64_t ended = now_ns();
 #ifdef PROFILE
-		printf("%s[", i ? ",\n" : "");
+		printf("%s[", i ? ", " : "");
 		for (uint32_t m = 0; m < *mark_count; m++)
 			printf("[\"%s\", %ld], ", marks[m].name, (long)(marks[m].ns - (m ? marks[m - 1].ns : began)));
 		printf("[\"total\", %ld]]", (long)(ended - began));
