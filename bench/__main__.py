@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from bench import limits, lives, profile
 from bench.coprocess import ContestantFailed
 from bench.machine import facts
-from bench.setting import Setting, prepared
+from bench.setting import HERE, Setting, prepared
 from bench.table import Row, Table, markdown, spread, targets, text
 
 Measured = tuple[Table | None, list[Row]]
@@ -63,6 +63,8 @@ def main() -> int:
     draw = markdown if options.markdown else text
     began = time.monotonic()
     rows: list[Row] = []
+    if options.markdown:
+        print((HERE / "about.md").read_text(), end="")
     print(draw(Table("Machine", ("", ""), list(facts().items()))), flush=True)
     for table, found in measure(options.figures, options.rounds):
         rows += found
