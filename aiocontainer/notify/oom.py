@@ -30,7 +30,7 @@ __all__ = (
     "read_oom_kills",
 )
 
-_LOOKS_S: Final = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256)
+_LOOKS_S: Final = (0.001,) * 8 + (0.002,) * 12 + (0.004,) * 16 + (0.016, 0.064, 0.256)
 """v1: when to look again after a signal; each kill found starts this anew."""
 _GROUP_QUIET_S: Final = 0.005
 """v2: a group kill is over when the count has stood still for this long."""
