@@ -1,7 +1,7 @@
 """`Config`: all that a container is."""
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Final, Literal, Self, TypeAlias
 
 from pydantic import AfterValidator, model_validator
 
@@ -69,7 +69,7 @@ class Config(ProcessSettings):
     session_keyring: Flag = True
     """A new session keyring, so that the program's keys can't be reached."""
     pivot_root: Flag = True
-    """Where pivot_root(2) can't be used (the root is a ramfs), false moves the mount."""
+    """False moves the mount instead: pivot_root(2) can't leave an initial ramfs."""
     rootfs_propagation: Literal["private", "slave", "shared", "unbindable"] = "private"
     """Propagation of the container's root mount."""
     resources: Resources = Resources()
@@ -119,7 +119,7 @@ class Config(ProcessSettings):
 
     @model_validator(mode="before")
     @classmethod
-    def _take_shorthands(cls, data: Any) -> Any:
+    def _take_shorthands(cls, data: object) -> object:
         return fold_shorthands(data) if isinstance(data, Mapping) else data
 
     @model_validator(mode="after")
@@ -172,7 +172,7 @@ _MOUNT_FIELDS: Final = ("system_mounts", "mounts", "masked_paths", "readonly_pat
 
 
 def device_rules(config: Config) -> tuple[DeviceRule, ...]:
-    """Rules for the devices cgroup: those of ``resources``, then what ``devices`` add."""
+    """Rules for the devices cgroup: those of ``resources``, then one per device."""
     return config.resources.devices + tuple(
         DeviceRule(
             allow=True,

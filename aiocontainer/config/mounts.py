@@ -20,21 +20,10 @@ __all__ = (
 # What may be covered below /proc, so that tools see a container's own figures
 # (lxcfs does this). Anything else would let a mount stand in for kernel files that
 # we or the program trust (CVE-2019-16884).
-_PROC_FILES: Final = frozenset(
-    f"/proc/{name}"
-    for name in [
-        "cpuinfo",
-        "diskstats",
-        "loadavg",
-        "meminfo",
-        "slabinfo",
-        "stat",
-        "swaps",
-        "uptime",
-        "sys/crypto/fips_enabled",
-        "sys/kernel/ns_last_pid",
-    ]
-)
+_PROC_FILES: Final = """
+/proc/cpuinfo /proc/diskstats /proc/loadavg /proc/meminfo /proc/slabinfo /proc/stat
+/proc/swaps /proc/uptime /proc/sys/crypto/fips_enabled /proc/sys/kernel/ns_last_pid
+"""
 
 
 class Mount(Model):
@@ -136,7 +125,7 @@ class Mount(Model):
         path = self.destination
         if path == "/":
             raise ConfigError("destination", "can't be the root directory")
-        if path.startswith("/proc/") and path not in _PROC_FILES:
+        if path.startswith("/proc/") and path not in _PROC_FILES.split():
             raise ConfigError("destination", "is below /proc")
         if path == "/proc" and not (self.is_bind or self.type in ("proc", None)):
             raise ConfigError("destination", "/proc can only be a proc file system")

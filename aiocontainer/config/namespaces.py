@@ -1,5 +1,6 @@
 """Namespaces, and the id mappings of a user namespace."""
 
+import itertools
 from collections.abc import Sequence
 from typing import Annotated, Final, Self, TypeAlias
 
@@ -82,7 +83,7 @@ def require_disjoint(field: str, mappings: Sequence[IdMapping]) -> None:
             (getattr(mapping, side), mapping.size, index)
             for index, mapping in enumerate(mappings)
         )
-        for (start, size, one), (following, _, other) in zip(order, order[1:]):
+        for (start, size, one), (following, _, other) in itertools.pairwise(order):
             if following < start + size:
                 raise ConfigError(
                     f"{field}[{max(one, other)}].{side}",

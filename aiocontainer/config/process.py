@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Final, Self, TypeAlias
+from typing import Annotated, Final, Self, TypeAlias
 
 from pydantic import (
     AfterValidator,
@@ -97,30 +97,18 @@ def _group(value: object) -> int | str:
     return _id_or_name(value)
 
 
+_RLIMIT_NAMES: Final = """
+CPU FSIZE DATA STACK CORE RSS NPROC NOFILE MEMLOCK AS LOCKS SIGPENDING MSGQUEUE NICE
+RTPRIO RTTIME
+"""
+
 RLIMITS: Final[dict[str, int]] = {
-    f"RLIMIT_{name}": number
-    for number, name in enumerate(
-        [
-            "CPU",
-            "FSIZE",
-            "DATA",
-            "STACK",
-            "CORE",
-            "RSS",
-            "NPROC",
-            "NOFILE",
-            "MEMLOCK",
-            "AS",
-            "LOCKS",
-            "SIGPENDING",
-            "MSGQUEUE",
-            "NICE",
-            "RTPRIO",
-            "RTTIME",
-        ]
-    )
+    f"RLIMIT_{name}": number for number, name in enumerate(_RLIMIT_NAMES.split())
 }
 """Number of each resource, from ``include/uapi/asm-generic/resource.h``."""
+
+RlimitInput: TypeAlias = "Rlimit | int | tuple[int | None, int | None] | None"
+"""A limit as a caller may give it."""
 
 _RlimitValue: TypeAlias = Annotated[Whole, Field(ge=0, lt=2**64 - 1)] | None
 
@@ -212,7 +200,7 @@ class ProcessSettings(Model):
     """Which system calls may be made; ``None`` is all of them."""
 
 
-def override(settings: ProcessSettings, **changes: Any) -> ProcessSettings:
+def override(settings: ProcessSettings, **changes: object) -> ProcessSettings:
     """The settings of one process: those given, with some fields changed.
 
     Only the changes are validated: the rest has been.
@@ -220,7 +208,7 @@ def override(settings: ProcessSettings, **changes: Any) -> ProcessSettings:
     Raises:
         ConfigError: a change is wrong, or no field of `ProcessSettings`.
     """
-    changed = ProcessSettings(**changes)
+    changed = ProcessSettings.model_validate(changes)
     sources = {
         name: changed if name in changed.model_fields_set else settings
         for name in ProcessSettings.model_fields

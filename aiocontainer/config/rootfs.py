@@ -71,7 +71,7 @@ class DirectoryRootfs(Rootfs):
 
 
 class OverlayRootfs(Rootfs):
-    """An overlay whose upper directory is a tmpfs in the container's mount namespace."""
+    """An overlay; its upper directory is a tmpfs in the container's mount namespace."""
 
     kind: Literal["overlay"] = "overlay"
     lower: tuple[AbsolutePath, ...]

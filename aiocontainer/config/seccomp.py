@@ -76,8 +76,7 @@ class SyscallRule(Model):
     errno: _Errno | None = None
     """What ``ERRNO`` gives (EPERM if ``None``) or what ``TRACE`` tells the tracer."""
     args: tuple[ArgRule, ...] = ()
-    """All have to hold; but two on the same argument are alternatives, as in the
-    common runtimes."""
+    """All have to hold."""
     when_capabilities: CapabilitySet = frozenset()
     """Holds only for a process whose bounding set has all of these."""
     unless_capabilities: CapabilitySet = frozenset()

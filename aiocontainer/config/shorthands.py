@@ -1,6 +1,6 @@
 """``memory=``, ``cpus=`` and ``pids=`` of `Config`: short for fields of resources."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from .base import ConfigError, replace
@@ -72,12 +72,11 @@ def _fold_pids(resources: Resources, value: object) -> Resources:
 _FOLD: Final = {"memory": _fold_memory, "cpus": _fold_cpus, "pids": _fold_pids}
 
 
-def _parsed(field: str, parse: Any, value: object) -> int:
+def _parsed(field: str, parse: Callable[[object], int], value: object) -> int:
     try:
-        result: int = parse(value)
+        return parse(value)
     except ConfigError as error:
         raise ConfigError(field, error.reason) from None
-    return result
 
 
 def _require_same(field: str, said: object, wanted: object) -> None:

@@ -11,19 +11,10 @@ from .namespaces import Namespaces
 
 __all__ = ("SysctlMap", "require_namespaces", "sysctl_path")
 
-_IPC: Final = frozenset(
-    f"kernel.{name}"
-    for name in [
-        "msgmax",
-        "msgmnb",
-        "msgmni",
-        "sem",
-        "shmall",
-        "shmmax",
-        "shmmni",
-        "shm_rmid_forced",
-    ]
-)
+_IPC: Final = """
+kernel.msgmax kernel.msgmnb kernel.msgmni kernel.sem kernel.shmall kernel.shmmax
+kernel.shmmni kernel.shm_rmid_forced
+"""
 _PREFIXES: Final = {"fs.mqueue.": "ipc", "net.": "network", "user.": "user"}
 _PART = re.compile(r"[A-Za-z0-9_@:+/-]+", re.ASCII)
 
@@ -73,7 +64,7 @@ SysctlMap = Annotated[
 
 def _namespace_of(name: str) -> str | None:
     """The field of `Namespaces` whose namespace holds the parameter."""
-    if name in _IPC:
+    if name in _IPC.split():
         return "ipc"
     if name == "kernel.domainname":
         return "uts"

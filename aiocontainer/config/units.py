@@ -38,7 +38,7 @@ _PREFIXES: Final = "kmgtpe"
 
 
 def _factor(unit: str) -> int | None:
-    """Bytes in one ``unit``: ``KiB`` and ``K`` are 1024 (as in cgroup files), ``kB`` 1000."""
+    """Bytes in one ``unit``: ``K`` is 1024, as in cgroup files, and ``kB`` 1000."""
     word = unit.lower()
     if word in ("", "b", "byte", "bytes"):
         return 1
@@ -104,11 +104,11 @@ def _count(value: object) -> int:
 
 
 def _limit(parse: Callable[[object], int], least: int) -> PlainValidator:
-    """Takes ``"unlimited"``, ``None``, or what ``parse`` takes if not below ``least``."""
+    """Takes ``"unlimited"``, ``None``, or what ``parse`` takes from ``least`` on."""
 
     def validate(value: object) -> int | str | None:
         if value is None or value == "unlimited":
-            return value  # type: ignore[return-value]
+            return value
         return _within(parse(value), least, LARGEST)
 
     return PlainValidator(validate)
