@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from .conversions import or_word
 from .files import parse_flat, parse_limit, read, read_number, read_optional
 from .stats import PidsStats
+from .writes import Reader, Write
 
-__all__ = ("peak", "stats")
+if TYPE_CHECKING:
+    from ..config import Resources
+
+__all__ = ("limits", "peak", "stats")
 
 
 def stats(directory: str) -> PidsStats:
@@ -22,3 +29,9 @@ def stats(directory: str) -> PidsStats:
 def peak(directory: str) -> int | None:
     """The most tasks there were at once; ``None`` on kernels before 6.1."""
     return read_number(directory + "/pids.peak")
+
+
+def limits(resources: Resources, read: Reader) -> list[Write]:
+    """The write that sets the limit."""
+    limit = resources.pids_limit
+    return [] if limit is None else [Write("pids.max", or_word(limit, "max"))]

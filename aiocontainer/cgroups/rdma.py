@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from .conversions import or_word
 from .files import parse_flat, parse_nested, read_optional
 from .stats import RdmaStats
+from .writes import Reader, Write, undo_keyed
 
-__all__ = ("misc_stats", "rdma_stats")
+if TYPE_CHECKING:
+    from ..config import Resources
+
+__all__ = ("misc_limits", "misc_stats", "rdma_limits", "rdma_stats")
 
 
 def rdma_stats(directory: str) -> dict[str, RdmaStats]:
@@ -31,3 +38,30 @@ def _one(used: dict[str, str], limits: dict[str, str]) -> RdmaStats:
 def misc_stats(directory: str) -> dict[str, int]:
     """Resource -> how much is in use."""
     return parse_flat(read_optional(directory + "/misc.current") or "")
+
+
+def rdma_limits(resources: Resources, read: Reader) -> list[Write]:
+    """One write for each device."""
+    writes = []
+    for device, limit in resources.rdma.items():
+        pairs = [
+            f"{key}={or_word(value, 'max')}"
+            for key, value in (
+                ("hca_handle", limit.hca_handles),
+                ("hca_object", limit.hca_objects),
+            )
+            if value is not None
+        ]
+        if pairs:
+            undo = undo_keyed(device, "hca_handle=max hca_object=max")
+            writes.append(Write("rdma.max", " ".join((device, *pairs)), undo))
+    return writes
+
+
+def misc_limits(resources: Resources, read: Reader) -> list[Write]:
+    """One write for each resource."""
+    return [
+        Write("misc.max", f"{name} {or_word(limit, 'max')}", undo_keyed(name, "max"))
+        for name, limit in resources.misc.items()
+        if limit is not None
+    ]

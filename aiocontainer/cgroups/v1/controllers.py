@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import TYPE_CHECKING, Final, TypeAlias
 
+from ...errors import ControllerMissing, UnsupportedFeature
 from .. import pids
 from ..pressure import pressure
-from ..rdma import misc_stats, rdma_stats
+from ..rdma import misc_limits, misc_stats, rdma_limits, rdma_stats
 from ..stats import BlkioStats, CgroupStats, CpuStats, MemoryStats, Usage
-from . import blkio, cpu, cpuacct, cpuset, hugetlb, memory
+from ..writes import Reader, Write, reader_of
+from . import blkio, cpu, cpuacct, cpuset, devices, hugetlb, memory, net
 
-__all__ = ("read_stats", "read_usage")
+if TYPE_CHECKING:
+    from ...config import Resources
+
+__all__ = ("pending_writes", "read_stats", "read_usage")
 
 
 def read_stats(paths: Mapping[str, str], unified: str | None) -> CgroupStats:
@@ -97,3 +103,54 @@ def read_usage(paths: Mapping[str, str]) -> Usage:
         oom_kills=kills,
         pids_peak=pids.peak(paths["pids"]) if "pids" in paths else None,
     )
+
+
+Limits: TypeAlias = "Callable[[Resources, Reader], list[Write]]"
+
+_LIMITS: Final[Mapping[str, Limits]] = {
+    "cpuset": cpuset.limits,
+    "cpu": cpu.limits,
+    "memory": memory.limits,
+    "pids": pids.limits,
+    "blkio": blkio.limits,
+    "hugetlb": hugetlb.limits,
+    "net_cls": net.cls_limits,
+    "net_prio": net.prio_limits,
+    "rdma": rdma_limits,
+    "misc": misc_limits,
+}
+
+
+def pending_writes(
+    paths: Mapping[str, str], resources: Resources, *, is_new: bool
+) -> dict[str, list[Write]]:
+    """What is to be written where, in the order that the kernel accepts.
+
+    Raises:
+        ControllerMissing: a limit needs a controller that isn't there.
+        UnsupportedFeature: v1 can't do it.
+    """
+    if resources.unified:
+        raise UnsupportedFeature("unified", "the controllers are on cgroup v1")
+    pending: dict[str, list[Write]] = {}
+    for controller, limits in _LIMITS.items():
+        directory = paths.get(controller, "")
+        writes = limits(resources, reader_of(directory) if directory else _nothing)
+        if writes and not directory:
+            raise ControllerMissing(_any_of(paths), controller)
+        if writes:
+            pending.setdefault(directory, []).extend(writes)
+    # Whoever may not use the controller can't make device nodes either.
+    if "devices" in paths:
+        read = None if is_new else reader_of(paths["devices"])
+        writes = devices.limits(resources.devices, read)
+        pending.setdefault(paths["devices"], []).extend(writes)
+    return pending
+
+
+def _nothing(file: str) -> None:
+    """A cgroup without files."""
+
+
+def _any_of(paths: Mapping[str, str]) -> str:
+    return next(iter(paths.values()), "cgroup")

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from .. import tree
 from ..files import parse_list, read, read_optional, write
 from ..stats import CPUSET_FLAGS, CpusetStats
+from ..writes import Reader, Write
 
-__all__ = ("inherit", "pass_on", "stats")
+if TYPE_CHECKING:
+    from ...config import Resources
+
+__all__ = ("inherit", "limits", "pass_on", "stats")
 
 
 def stats(directory: str) -> CpusetStats:
@@ -48,3 +54,13 @@ def pass_on(directory: str) -> None:
     with tree.translated(directory):
         inherit(directory)
         write(directory + "/cgroup.clone_children", "1")
+
+
+def limits(resources: Resources, read: Reader) -> list[Write]:
+    """The writes that set cpus and memory nodes; v2 has the same files."""
+    writes = []
+    if resources.cpu.cpus is not None:
+        writes.append(Write("cpuset.cpus", resources.cpu.cpus))
+    if resources.cpu.mems is not None:
+        writes.append(Write("cpuset.mems", resources.cpu.mems))
+    return writes

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
+from ..conversions import or_word
 from ..files import read, read_optional
 from ..stats import HugetlbStats
+from ..writes import Reader, Write
 
-__all__ = ("page_sizes", "stats")
+if TYPE_CHECKING:
+    from ...config import Resources
+
+__all__ = ("limits", "page_sizes", "stats")
 
 
 def page_sizes(directory: str) -> list[str]:
@@ -33,3 +39,14 @@ def _one(start: str) -> HugetlbStats:
         failures=int(read(start + "failcnt")),
         reserved_bytes=None if reserved is None else int(reserved),
     )
+
+
+def limits(resources: Resources, read: Reader) -> list[Write]:
+    """The writes that limit pages in use, and reservations where they are counted."""
+    writes = []
+    for one in resources.hugepage_limits:
+        if one.limit_bytes is not None:
+            start, value = f"hugetlb.{one.page_size}.", or_word(one.limit_bytes, "-1")
+            writes.append(Write(start + "limit_in_bytes", value))
+            writes.append(Write(start + "rsvd.limit_in_bytes", value, optional=True))
+    return writes

@@ -13,8 +13,9 @@ from ...errors import CgroupError, ControllerMissing
 from .. import tree
 from ..base import Entry, check_name
 from ..v2 import core
+from ..writes import perform, perform_or_restore
 from . import cpuset, freezer, memory
-from .controllers import read_stats, read_usage
+from .controllers import pending_writes, read_stats, read_usage
 
 if TYPE_CHECKING:
     from ...config import Resources
@@ -194,6 +195,10 @@ class V1Cgroup:
 
     def apply(self, resources: Resources) -> None:
         """As `Cgroup.apply`."""
+        perform(pending_writes(self.paths, resources, is_new=True))
 
     def update(self, resources: Resources, *, may_kill: bool = False) -> None:
-        """As `Cgroup.update`."""
+        """As `Cgroup.update`; v1 itself refuses a memory limit that would kill."""
+        with tree.translated(self.name):
+            pending = pending_writes(self.paths, resources, is_new=False)
+            perform_or_restore(pending)

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from ...errors import UnsupportedFeature
+from ..conversions import or_word
 from ..files import parse_flat, parse_limit_v1, read, read_optional
 from ..stats import MemoryCounter, MemoryStats
+from ..writes import Reader, Write
 
-__all__ = ("oom_kills", "parse_numa_stat", "peaks_bytes", "stats")
+if TYPE_CHECKING:
+    from ...config import Resources
+
+__all__ = ("limits", "oom_kills", "parse_numa_stat", "peaks_bytes", "stats")
 
 
 def stats(directory: str) -> MemoryStats:
@@ -75,3 +83,75 @@ def peaks_bytes(directory: str) -> tuple[int, int | None]:
     memory = int(read(directory + "/memory.max_usage_in_bytes"))
     together = read_optional(directory + "/memory.memsw.max_usage_in_bytes")
     return memory, None if together is None else max(0, int(together) - memory)
+
+
+_LIMIT = "memory.limit_in_bytes"
+_TOGETHER = "memory.memsw.limit_in_bytes"
+
+
+def limits(resources: Resources, read: Reader) -> list[Write]:
+    """The writes that set memory limits.
+
+    Raises:
+        UnsupportedFeature: a limit that only v2 has.
+    """
+    memory = resources.memory
+    for name in ("high", "low", "min", "zswap"):
+        if getattr(memory, name + "_bytes") is not None:
+            raise UnsupportedFeature(f"memory.{name}", "cgroup v1 has no such limit")
+    if memory.oom_group:
+        raise UnsupportedFeature("memory.oom.group", "cgroup v1 can't do that")
+    writes = []
+    # Before any process is inside: kernels that still limit it demand that.
+    if memory.kernel_bytes is not None:
+        value = or_word(memory.kernel_bytes, "-1")
+        writes.append(Write("memory.kmem.limit_in_bytes", value, optional=True))
+    writes += _memory_and_swap(resources, read)
+    if memory.kernel_tcp_bytes is not None:
+        value = or_word(memory.kernel_tcp_bytes, "-1")
+        writes.append(Write("memory.kmem.tcp.limit_in_bytes", value))
+    if memory.reservation_bytes is not None:
+        value = or_word(memory.reservation_bytes, "-1")
+        writes.append(Write("memory.soft_limit_in_bytes", value))
+    if memory.swappiness is not None:
+        writes.append(Write("memory.swappiness", str(memory.swappiness)))
+    if memory.oom_kill_disable is not None:
+        value = str(int(memory.oom_kill_disable))
+        writes.append(Write("memory.oom_control", value, undo=_old_oom_control))
+    return writes
+
+
+def _old_oom_control(text: str) -> str:
+    return str(parse_flat(text).get("oom_kill_disable", 0))
+
+
+def _memory_and_swap(resources: Resources, read: Reader) -> list[Write]:
+    """The limits of memory, and of memory and swap together.
+
+    The kernel wants the second to be at least the first at any time
+    (mem_cgroup_resize_max in mm/memcontrol-v1.c), so when growing it comes first.
+    """
+    limit, together = resources.memory.limit_bytes, _together(resources, read)
+    set_limit = [] if limit is None else [Write(_LIMIT, or_word(limit, "-1"))]
+    if together is None:
+        return set_limit
+    set_together = [Write(_TOGETHER, or_word(together, "-1"))]
+    present = parse_limit_v1(read(_TOGETHER) or "-1")
+    grows = present is not None and (together == "unlimited" or int(together) > present)
+    return set_together + set_limit if grows else set_limit + set_together
+
+
+def _together(resources: Resources, read: Reader) -> int | str | None:
+    """The new limit of memory and swap together; ``None`` leaves it alone."""
+    memory = resources.memory
+    swap = memory.swap_bytes
+    limit: int | str | None = memory.limit_bytes
+    if swap is None:
+        # Memory without a limit asks for the same of both together.
+        is_limited = parse_limit_v1(read(_TOGETHER) or "-1") is not None
+        return "unlimited" if limit == "unlimited" and is_limited else None
+    if limit is None:
+        limit = parse_limit_v1(read(_LIMIT) or "-1")
+    if swap == "unlimited" or limit is None or limit == "unlimited":
+        return "unlimited"
+    return int(limit) + int(swap)

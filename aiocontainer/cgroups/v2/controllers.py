@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Callable, Container, Mapping
+from typing import TYPE_CHECKING, Final, TypeAlias
 
+from ...errors import ConfigError, ControllerMissing, UnsupportedFeature
 from .. import pids
-from ..rdma import misc_stats, rdma_stats
+from ..rdma import misc_limits, misc_stats, rdma_limits, rdma_stats
 from ..stats import CgroupStats, Usage
+from ..v1 import cpuset as cpuset_v1
+from ..writes import Reader, Write, reader_of
 from . import cpu, cpuset, hugetlb, io, memory
 
-__all__ = ("read_stats", "read_usage")
+if TYPE_CHECKING:
+    from ...config import Resources
+
+__all__ = ("pending_writes", "read_stats", "read_usage")
 
 
 def read_stats(directory: str, controllers: Container[str]) -> CgroupStats:
@@ -51,3 +58,57 @@ def read_usage(directory: str, controllers: Container[str]) -> Usage:
         oom_kills=kills,
         pids_peak=pids.peak(directory) if "pids" in controllers else None,
     )
+
+
+Limits: TypeAlias = "Callable[[Resources, Reader], list[Write]]"
+
+_LIMITS: Final[Mapping[str, Limits]] = {
+    "cpuset": cpuset_v1.limits,
+    "cpu": cpu.limits,
+    "memory": memory.limits,
+    "pids": pids.limits,
+    "io": io.limits,
+    "hugetlb": hugetlb.limits,
+    "rdma": rdma_limits,
+    "misc": misc_limits,
+}
+
+
+def pending_writes(
+    directory: str, controllers: Container[str], resources: Resources
+) -> dict[str, list[Write]]:
+    """What is to be written, in the order that the kernel accepts; raw values last.
+
+    Raises:
+        ControllerMissing: a limit needs a controller that isn't enabled.
+        UnsupportedFeature: v2 can't do it.
+    """
+    if resources.network.class_id is not None or resources.network.priorities:
+        raise UnsupportedFeature("net_cls and net_prio", "cgroup v2 has neither")
+    read = reader_of(directory)
+    pending: list[Write] = []
+    for controller, limits in _LIMITS.items():
+        writes = limits(resources, read)
+        if writes and controller not in controllers:
+            raise ControllerMissing(directory, controller)
+        pending += writes
+    for file, value in resources.unified.items():
+        controller = file.partition(".")[0]
+        if "/" in file:
+            raise ConfigError(f"unified[{file}]", "should be a cgroup file's name")
+        if controller in _LIMITS and controller not in controllers:
+            raise ControllerMissing(directory, controller)
+        pending.append(Write(file, value, undo=_keyed_or_whole(value)))
+    return {directory: pending}
+
+
+def _keyed_or_whole(value: str) -> Callable[[str], str | None]:
+    """How to go back from a raw value: by its line if the file is one of lines."""
+
+    def undo(old: str) -> str | None:
+        if "\n" not in old.strip():
+            return old.strip() or "\n"
+        key = value.split(" ", 1)[0]
+        return next((x for x in old.splitlines() if x.startswith(key + " ")), None)
+
+    return undo

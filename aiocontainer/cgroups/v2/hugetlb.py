@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
+from ..conversions import or_word
 from ..files import parse_flat, read, read_number
 from ..stats import HugetlbStats
+from ..writes import Reader, Write
 
-__all__ = ("page_sizes", "stats")
+if TYPE_CHECKING:
+    from ...config import Resources
+
+__all__ = ("limits", "page_sizes", "stats")
 
 
 def page_sizes(directory: str) -> list[str]:
@@ -32,3 +38,14 @@ def _one(start: str) -> HugetlbStats:
         failures=parse_flat(read(start + "events")).get("max", 0),
         reserved_bytes=read_number(start + "rsvd.current"),
     )
+
+
+def limits(resources: Resources, read: Reader) -> list[Write]:
+    """The writes that limit pages in use, and reservations where they are counted."""
+    writes = []
+    for one in resources.hugepage_limits:
+        if one.limit_bytes is not None:
+            start, value = f"hugetlb.{one.page_size}.", or_word(one.limit_bytes, "max")
+            writes.append(Write(start + "max", value))
+            writes.append(Write(start + "rsvd.max", value, optional=True))
+    return writes

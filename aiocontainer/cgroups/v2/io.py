@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
+from ..conversions import io_weight, or_word
 from ..files import read_optional
 from ..pressure import pressure
 from ..stats import BlkioStats, IoEntry
+from ..writes import Reader, Write, undo_keyed
 
-__all__ = ("parse_io_stat", "stats", "transferred")
+if TYPE_CHECKING:
+    from ...config import Resources
+
+__all__ = ("limits", "parse_io_stat", "stats", "transferred")
 
 _BYTES: Final = {"rbytes": "Read", "wbytes": "Write", "dbytes": "Discard"}
 _REQUESTS: Final = {"rios": "Read", "wios": "Write", "dios": "Discard"}
@@ -47,3 +52,46 @@ def parse_io_stat(text: str) -> tuple[tuple[IoEntry, ...], tuple[IoEntry, ...]]:
             elif key in _REQUESTS:
                 requests.append(IoEntry(*device, _REQUESTS[key], int(value)))
     return tuple(transfers), tuple(requests)
+
+
+def limits(resources: Resources, read: Reader) -> list[Write]:
+    """The writes that set weights and throttles."""
+    io = resources.block_io
+    writes = []
+    if io.weight is not None or io.weight_devices:
+        # BFQ has its own file, with the v1 scale; else it is io.cost that weighs.
+        has_bfq = read("io.bfq.weight") is not None
+        file = "io.bfq.weight" if has_bfq else "io.weight"
+        weights = [("default", io.weight)]
+        weights += [(f"{d.major}:{d.minor}", d.weight) for d in io.weight_devices]
+        for key, weight in weights:
+            if weight is not None:
+                value = weight if has_bfq else io_weight(weight)
+                undo = undo_keyed(key, "100" if key == "default" else "default")
+                writes.append(Write(file, f"{key} {value}", undo))
+    return writes + _throttles(resources)
+
+
+_UNTHROTTLED: Final = "rbps=max wbps=max riops=max wiops=max"
+
+
+def _throttles(resources: Resources) -> list[Write]:
+    io = resources.block_io
+    rates: list[tuple[str, int, int, int | str | None]] = []
+    for key, by_bytes in (
+        ("rbps", io.throttle_read_bps),
+        ("wbps", io.throttle_write_bps),
+    ):
+        rates += [(key, r.major, r.minor, r.bytes_per_s) for r in by_bytes]
+    for key, by_count in (
+        ("riops", io.throttle_read_iops),
+        ("wiops", io.throttle_write_iops),
+    ):
+        rates += [(key, r.major, r.minor, r.operations_per_s) for r in by_count]
+    writes = []
+    for key, major, minor, rate in rates:
+        if rate is not None:
+            device = f"{major}:{minor}"
+            value = f"{device} {key}={or_word(rate, 'max')}"
+            writes.append(Write("io.max", value, undo_keyed(device, _UNTHROTTLED)))
+    return writes

@@ -18,8 +18,9 @@ from ...errors import ConfigError, ControllerMissing
 from .. import tree
 from ..base import Entry, check_name
 from ..files import read, write
+from ..writes import perform, perform_or_restore
 from . import core, memory
-from .controllers import read_stats, read_usage
+from .controllers import pending_writes, read_stats, read_usage
 
 if TYPE_CHECKING:
     from ...config import Resources
@@ -190,9 +191,16 @@ class V2Cgroup:
 
     def apply(self, resources: Resources) -> None:
         """As `Cgroup.apply`."""
+        perform(pending_writes(self.directory, self.paths, resources))
 
     def update(self, resources: Resources, *, may_kill: bool = False) -> None:
         """As `Cgroup.update`."""
+        with tree.translated(self.directory):
+            pending = pending_writes(self.directory, self.paths, resources)
+            limit = resources.memory.limit_bytes
+            if isinstance(limit, int) and not may_kill:
+                memory.make_room(self.directory, limit)
+            perform_or_restore(pending)
 
 
 def _controllers(directory: str) -> frozenset[str]:

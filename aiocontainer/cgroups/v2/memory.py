@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
-from ..files import parse_flat, parse_limit, parse_nested, read, read_optional
+from typing import TYPE_CHECKING
+
+from ...errors import CgroupError, UnsupportedFeature
+from ..conversions import or_word
+from ..files import parse_flat, parse_limit, parse_nested, read, read_optional, write
 from ..files import read_number as number
 from ..pressure import pressure
 from ..stats import MemoryCounter, MemoryStats
+from ..writes import Reader, Write
 
-__all__ = ("oom_kills", "parse_numa_stat", "peaks_bytes", "stats")
+if TYPE_CHECKING:
+    from ...config import Resources
+
+__all__ = (
+    "limits",
+    "make_room",
+    "oom_kills",
+    "parse_numa_stat",
+    "peaks_bytes",
+    "stats",
+)
 
 
 def stats(directory: str) -> MemoryStats:
@@ -85,3 +100,54 @@ def peaks_bytes(directory: str) -> tuple[int | None, int | None]:
     """The highest usage of memory and of swap; ``None`` on kernels that don't tell."""
     memory = number(directory + "/memory.peak")
     return memory, number(directory + "/memory.swap.peak")
+
+
+def limits(resources: Resources, read: Reader) -> list[Write]:
+    """The writes that set memory limits. Hints that v2 has no file for (swappiness,
+    kernel memory, which v2 counts as memory) are left out.
+
+    Raises:
+        UnsupportedFeature: ``oom_kill_disable``, which only v1 has.
+    """
+    memory = resources.memory
+    if memory.oom_kill_disable:
+        raise UnsupportedFeature("memory.oom_control", "cgroup v2 can't do that")
+    low = memory.low_bytes
+    values = {
+        "memory.min": memory.min_bytes,
+        "memory.low": memory.reservation_bytes if low is None else low,
+        "memory.high": memory.high_bytes,
+        "memory.zswap.max": memory.zswap_bytes,
+        "memory.swap.max": memory.swap_bytes,
+        "memory.max": memory.limit_bytes,
+    }
+    writes = [
+        Write(file, or_word(value, "max"))
+        for file, value in values.items()
+        if value is not None
+    ]
+    if memory.oom_group is not None:
+        writes.append(Write("memory.oom.group", str(int(memory.oom_group))))
+    return writes
+
+
+def make_room(directory: str, limit_bytes: int) -> None:
+    """Have the kernel reclaim down to a limit that is about to be set.
+
+    ``memory.max`` below what is in use kills, where ``memory.high`` only reclaims.
+
+    Raises:
+        CgroupError: more than that is still in use; nothing has changed.
+    """
+    current, high = directory + "/memory.current", directory + "/memory.high"
+    if int(read(current)) <= limit_bytes:
+        return
+    old = read(high).strip()
+    write(high, str(limit_bytes))  # reclaims before it returns
+    try:
+        used = int(read(current))
+    finally:
+        write(high, old)
+    if used > limit_bytes:
+        reason = f"a limit of {limit_bytes} bytes would kill: {used} are in use"
+        raise CgroupError(directory + "/memory.max", reason)
