@@ -187,14 +187,6 @@ def oci_config(rootfs: Path, args: list[str], cgroup: str) -> dict[str, object]:
             "namespaces": [{"type": kind} for kind in kinds],
             "maskedPaths": list(DEFAULT_MASKED_PATHS),
             "readonlyPaths": list(DEFAULT_READONLY_PATHS),
-            "seccomp": {
-                "defaultAction": "SCMP_ACT_ERRNO",
-                "architectures": ["SCMP_ARCH_X86_64"]
-                if os.uname().machine == "x86_64"
-                else [],
-                "syscalls": [
-                    {"names": list(filters.allowed_calls()), "action": "SCMP_ACT_ALLOW"}
-                ],
-            },
+            "seccomp": filters.oci(),
         },
     }
