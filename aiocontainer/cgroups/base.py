@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol, Self
@@ -169,23 +168,25 @@ class Cgroup(Protocol):
         """
 
 
-_NAME: Final = re.compile(r"[A-Za-z0-9_+.:@-]+\Z")
+_KERNEL_FILES: Final = (
+    *("cgroup.", "memory.", "cpu.", "cpuset.", "cpuacct.", "io.", "blkio.", "pids."),
+    *("devices.", "freezer.", "hugetlb.", "rdma.", "misc.", "net_cls.", "net_prio."),
+)
 
 
 def check_name(name: str, field: str = "cgroup name") -> str:
     """Return a name that is one harmless path component.
 
     Raises:
-        ConfigError: it is empty, too long, dotted, or has other characters.
+        ConfigError: it is empty, too long, dotted, has a slash or a control character,
+            or is the name of a kernel file.
     """
-    if len(name) > 255 or name in {".", ".."} or not _NAME.match(name):
-        raise ConfigError(
-            field, f"{name!r} must be 1 to 255 of the characters A-Z a-z 0-9 _+.:@-"
-        )
-    # cgroup.*, memory.* and so on are names of the kernel's files.
-    if name in {"tasks", "notify_on_release", "release_agent"} or name.startswith(
-        ("cgroup.", "memory.", "cpu.", "cpuset.", "io.", "pids.", "devices.")
-    ):
+    if not name or name in {".", ".."} or len(name.encode()) > 255:
+        raise ConfigError(field, f"{name!r} can't name a directory")
+    if "/" in name or not name.isprintable():
+        raise ConfigError(field, f"{name!r} has a slash or a control character")
+    is_file = name in {"tasks", "notify_on_release", "release_agent"}
+    if is_file or name.startswith(_KERNEL_FILES):
         raise ConfigError(field, f"{name!r} is the name of a kernel file")
     return name
 

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection
-from typing import Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Final
 
 from ..errors import ControllerMissing, UnsupportedFeature
 from .base import PARENT, Cgroup, check_name, check_parent
 from .detect import Hierarchy, Layout
+from .none import NoCgroup
 from .v1.manager import V1Cgroup
 from .v2.manager import CONTROLLERS, V2Cgroup
 
-__all__ = ("Driver", "open_cgroup", "prune_parents")
+if TYPE_CHECKING:
+    from ..config import CgroupSettings
 
-Driver: TypeAlias = Literal["auto", "v1", "v2"]
+__all__ = ("open_cgroup", "prune_parents")
 
 _WITHOUT_ENABLING: Final = frozenset({"devices", "freezer", "perf_event"})
 """What v2 has in every cgroup, under other names or as a program."""
@@ -22,37 +24,41 @@ _WITHOUT_ENABLING: Final = frozenset({"devices", "freezer", "perf_event"})
 
 def open_cgroup(
     layout: Layout,
+    settings: CgroupSettings | None,
     name: str,
     *,
-    parent: str | None = None,
     controllers: Collection[str] | None = None,
-    driver: Driver = "auto",
 ) -> Cgroup:
     """A cgroup that doesn't exist yet; nothing is touched.
 
     Args:
         layout: what `detect` found.
-        name: last component of its path.
-        parent: where it is made. ``None`` is ``aiocontainer`` below our own cgroup of
-            each hierarchy, so that the limits we are under hold for it too. On v2,
-            where a cgroup with processes can't pass controllers on, it is beside our
-            own cgroup instead, if that is permitted. A relative path is taken below
-            the same place, an absolute one from the root of the hierarchy.
+        settings: the kind, and where it is made; ``None`` is all defaults. Without a
+            parent it is made in ``aiocontainer`` below our own cgroup of each
+            hierarchy, so that the limits we are under hold for it too. On v2, where a
+            cgroup with processes can't pass controllers on, that is beside our own
+            cgroup instead, if permitted. A relative parent is taken below the same
+            place, an absolute one from the root of the hierarchy.
+        name: last component of its path, unless the settings name it.
         controllers: those that must be had. ``None`` is all there are, as far as this
             user may.
-        driver: ``v1`` or ``v2`` where a machine has both.
 
     Raises:
         ConfigError: the name or the parent is refused.
         ControllerMissing: a controller that must be had isn't mounted.
-        UnsupportedFeature: no cgroups of that kind are mounted.
+        UnsupportedFeature: no cgroups of the kind that the settings ask for.
     """
+    mode, parent = "auto", None
+    if settings is not None:
+        mode, parent, name = settings.mode, settings.parent, settings.name or name
     check_name(name)
     place = PARENT if parent is None else check_parent(parent)
-    if driver == "auto":
-        driver = "v2" if layout.mode == "v2" else "v1"
     required = frozenset(controllers or ())
-    if driver == "v2":
+    if mode == "auto":
+        mode = {"v2": "v2", "none": "off"}.get(layout.mode, "v1")
+    if mode == "off":
+        return NoCgroup(name, required)
+    if mode == "v2":
         return _open_v2(layout, name, place, required)
     return _open_v1(layout, name, place, required, controllers is None)
 

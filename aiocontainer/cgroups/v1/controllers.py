@@ -141,7 +141,8 @@ def pending_writes(
         if writes:
             pending.setdefault(directory, []).extend(writes)
     # Whoever may not use the controller can't make device nodes either.
-    if "devices" in paths:
+    # An update leaves devices alone unless it says something of them.
+    if "devices" in paths and (is_new or "devices" in resources.model_fields_set):
         read = None if is_new else reader_of(paths["devices"])
         writes = devices.limits(resources.devices, read)
         pending.setdefault(paths["devices"], []).extend(writes)

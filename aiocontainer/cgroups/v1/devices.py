@@ -7,7 +7,7 @@ reduced to that.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, TypeAlias
 
@@ -98,7 +98,7 @@ def parse_devices_list(text: str) -> DeviceState:
     return DeviceState(allow=False, exceptions=exceptions)
 
 
-def limits(rules: Iterable[DeviceRule], read: Reader | None) -> list[Write]:
+def limits(rules: Sequence[DeviceRule], read: Reader | None) -> list[Write]:
     """The writes that set the rules.
 
     Args:
@@ -106,15 +106,30 @@ def limits(rules: Iterable[DeviceRule], read: Reader | None) -> list[Write]:
         read: reads the present state, so that a running container isn't without its
             devices for a moment; ``None`` for a new cgroup.
     """
-    rules = tuple(rules)
     if not rules:
         return []
+    if read is None:
+        return _first_limits(rules)
     wanted = reduce_rules(rules)
-    text = None if read is None else read("devices.list")
+    text = read("devices.list")
     present = DeviceState(allow=True) if text is None else parse_devices_list(text)
     if present.allow or wanted.allow:
         return _from_nothing(wanted)
     return _difference(present, wanted)
+
+
+def _first_limits(rules: Sequence[DeviceRule]) -> list[Write]:
+    """The writes for a new cgroup, worked out once for the same rules: nearly always
+    they are the default ones, and this is on the way of every start."""
+    global _known
+    rules_known, writes = _known
+    if rules is not rules_known:
+        writes = _from_nothing(reduce_rules(rules))
+        _known = (rules, writes)
+    return writes
+
+
+_known: tuple[Sequence[DeviceRule], list[Write]] = ((), [])
 
 
 def _from_nothing(wanted: DeviceState) -> list[Write]:

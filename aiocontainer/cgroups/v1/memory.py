@@ -131,7 +131,10 @@ def _memory_and_swap(resources: Resources, read: Reader) -> list[Write]:
     The kernel wants the second to be at least the first at any time
     (mem_cgroup_resize_max in mm/memcontrol-v1.c), so when growing it comes first.
     """
-    limit, together = resources.memory.limit_bytes, _together(resources, read)
+    limit = resources.memory.limit_bytes
+    if limit is None and resources.memory.swap_bytes is None:
+        return []
+    together = _together(resources, read)
     set_limit = [] if limit is None else [Write(_LIMIT, or_word(limit, "-1"))]
     if together is None:
         return set_limit
