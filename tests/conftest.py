@@ -95,9 +95,18 @@ def _own_temporary_directory(
     tempfile.tempdir = before
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _first_use() -> None:
+    """What event loops make once for the process isn't the leak of the first test."""
+    if find_spec("uvloop"):
+        import uvloop
+
+        uvloop.new_event_loop().close()  # libuv: one pipe for the signals of all loops
+
+
 @pytest.fixture(autouse=True)
 def _leak_check(
-    request: pytest.FixtureRequest, _own_temporary_directory: None
+    request: pytest.FixtureRequest, _own_temporary_directory: None, _first_use: None
 ) -> Iterator[None]:
     """Fails a test that leaves anything behind, or changes what is the caller's."""
     marker = request.node.get_closest_marker("leaves_behind")
