@@ -160,35 +160,44 @@ async def communicate(
     The outputs are left open.
 
     Cancelling stops feeding and draining and leaves the program alone: what it printed
-    since is still in the pipes, for `drain_available`. An error of ``wait`` is raised
-    as it is, after draining.
+    since is still in the pipes, for `drain_available`. The first error of ``wait`` or
+    of a stream is raised as it is, once the program has ended.
     """
     drained = anyio.Event()
     open_outputs = len(outputs)
-    failure: Exception | None = None
+    failures: list[Exception] = []  # kept out of the task group, which would wrap them
 
     async def drain_one(stream: ReceiveStream, channel: Channel) -> None:
         nonlocal open_outputs
-        await drain(stream, channel)
+        try:
+            await drain(stream, channel)
+        except Exception as error:
+            failures.append(error)
         open_outputs -= 1
         if open_outputs == 0:
             drained.set()
 
+    async def feed_input(stream: SendStream) -> None:
+        try:
+            await feed(stream, data)
+        except Exception as error:
+            failures.append(error)
+
     async with anyio.create_task_group() as tasks:
         if stdin is not None:
-            tasks.start_soon(feed, stdin, data)
+            tasks.start_soon(feed_input, stdin)
         for stream, channel in outputs:
             tasks.start_soon(drain_one, stream, channel)
         try:
             result = await wait()
-        except Exception as error:  # kept out of the group, which would wrap it
-            failure = error
+        except Exception as error:
+            failures.append(error)
         if outputs:
             with anyio.move_on_after(grace_s):
                 await drained.wait()
         tasks.cancel_scope.cancel()
+    if failures:
+        raise failures[0]
     for stream, channel in outputs:
         drain_available(stream, channel)
-    if failure is not None:
-        raise failure
     return result

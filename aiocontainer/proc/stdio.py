@@ -103,6 +103,10 @@ def open_stdio(
     and `Stdio.close_child` closes the descriptor itself, so that the other process
     notices when this one stops reading.
 
+    What is given reaches the container: its program can open ``/proc/self/fd/1`` anew,
+    for reading too where the file's mode lets it. Directories and O_PATH descriptors,
+    which lead further than to themselves, are refused.
+
     Args:
         terminal: the program gets a terminal for all three, which the helper opens;
             then none of them may be given otherwise.

@@ -28,17 +28,6 @@ from aiocontainer.proc.terminal import Terminal
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture(
-    params=[
-        pytest.param(("asyncio", {}), id="asyncio"),
-        pytest.param(("asyncio", {"use_uvloop": True}), id="uvloop"),
-        pytest.param(("trio", {}), id="trio"),
-    ]
-)
-def anyio_backend(request):
-    return request.param
-
-
 @pytest.fixture
 def devpts():
     """A devpts that is mounted nowhere."""
@@ -76,6 +65,8 @@ def start(slave, *command):
 
 
 async def everything(terminal):
+    """All that is printed. The program may close the terminal and then still be running,
+    so it is waited for before the master is closed, which would send it SIGHUP."""
     sink = Sink(None)
     with anyio.fail_after(10):
         await drain(terminal, sink.stdout)
@@ -159,7 +150,7 @@ async def test_output_arrives_unchanged_and_ends(pty):
             await terminal.receive()
         with anyio.fail_after(5), pytest.raises(anyio.BrokenResourceError):
             await terminal.send(bytes(1_000_000))
-    assert child.wait() == 0
+        assert child.wait() == 0
 
 
 async def test_much_output_arrives_whole(pty):
@@ -167,7 +158,7 @@ async def test_much_output_arrives_whole(pty):
     os.close(pty.slave)
     async with Terminal(pty.master) as terminal:
         assert await everything(terminal) == bytes(1_000_000)
-    assert child.wait() == 0
+        assert child.wait() == 0
 
 
 async def test_what_was_written_before_the_end_is_available_after_it(pty):
@@ -190,7 +181,7 @@ async def test_it_is_the_controlling_terminal_of_the_program(pty):
         first = (await read_until(terminal, b"\n")).split(b"\n")[0]
         assert int(first) == child.pid
         await everything(terminal)
-    child.wait()
+        child.wait()
 
 
 async def test_keys_are_read_and_the_end_key_ends_the_input(pty):
@@ -202,7 +193,7 @@ async def test_keys_are_read_and_the_end_key_ends_the_input(pty):
         assert await read_until(terminal, b"\n") == b"typed\n"
         await terminal.send_eof()
         assert await everything(terminal) == b""
-    assert child.wait() == 0
+        assert child.wait() == 0
 
 
 async def test_the_interrupt_key_interrupts(pty):
@@ -212,7 +203,7 @@ async def test_the_interrupt_key_interrupts(pty):
         await read_until(terminal, b"ready\n")
         await terminal.send(b"\x03")
         assert await everything(terminal) in (b"^C", b"^C\n")
-    assert child.wait() == -signal.SIGINT
+        assert child.wait() == -signal.SIGINT
 
 
 async def test_resizing_tells_the_program(pty):
@@ -229,7 +220,7 @@ async def test_resizing_tells_the_program(pty):
         terminal.resize(rows=33, columns=111)
         assert b"columns=111, lines=33" in await everything(terminal)
         assert terminal.size == os.terminal_size((111, 33))
-    assert child.wait() == 0
+        assert child.wait() == 0
 
 
 @pytest.mark.parametrize("size", [(-1, 80), (24, 65536)])
@@ -251,7 +242,7 @@ async def test_reading_and_sending_at_once(pty):
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(terminal.send, data)
             assert await everything(terminal) == data
-    assert child.wait() == 0
+        assert child.wait() == 0
 
 
 async def test_closing_wakes_reader_and_sender(pty):

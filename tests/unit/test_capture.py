@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import signal
 import subprocess
 import tracemalloc
 
@@ -14,17 +15,6 @@ from aiocontainer.proc.stdio import DEVNULL, PIPE, open_stdio
 from aiocontainer.proc.streams import ReceiveStream, SendStream
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture(
-    params=[
-        pytest.param(("asyncio", {}), id="asyncio"),
-        pytest.param(("asyncio", {"use_uvloop": True}), id="uvloop"),
-        pytest.param(("trio", {}), id="trio"),
-    ]
-)
-def anyio_backend(request):
-    return request.param
 
 
 @pytest.fixture
@@ -56,6 +46,13 @@ def start():
             return child, stdio
 
         yield start
+
+
+def end_orphan(sink):
+    """End the process whose pid was printed; it has become a child of the tests."""
+    pid = int(sink.stdout.getvalue())
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
 
 
 async def ended(child):
@@ -168,13 +165,13 @@ async def test_lines_read_ahead_are_taken_too(output):
 async def test_a_writer_that_never_stops_does_not_hold_up_the_end(start):
     """The program ends; what it left behind floods its stdout."""
     child, stdio = start("echo mine; cat /dev/zero & echo $! >&2")
-    sink = Sink(1000)
+    sink, errors = Sink(1000), Sink(None)
     try:
         with anyio.fail_after(10):
-            outputs = [(stdio.stdout, sink.stdout), (stdio.stderr, sink.stderr)]
+            outputs = [(stdio.stdout, sink.stdout), (stdio.stderr, errors.stdout)]
             assert await communicate(lambda: ended(child), outputs, grace_s=0.05) == 0
     finally:
-        os.kill(int(sink.stderr.getvalue()), 9)
+        end_orphan(errors)
     assert sink.stdout.getvalue().startswith(b"mine\n")
 
 
@@ -187,7 +184,7 @@ async def test_a_grandchild_that_keeps_the_pipe_open_does_not_hold_up_the_end(st
         assert await communicate(lambda: ended(child), outputs, grace_s=0) == 0
         assert anyio.current_time() - began < 5
     finally:
-        os.kill(int(sink.stdout.getvalue()), 9)
+        end_orphan(sink)
     assert sink.stderr.received_bytes == 60_000
 
 
@@ -225,16 +222,29 @@ async def test_a_program_need_not_read_its_input(start):
 
 
 async def test_an_error_of_the_wait_arrives_as_it_is(output):
-    stream, writer = output
-    os.write(writer, b"before")
-    sink = Sink(None)
+    stream, _ = output
 
     async def fail():
         raise LookupError("lost")
 
     with pytest.raises(LookupError, match="lost"):
-        await communicate(fail, [(stream, sink.stdout)], grace_s=0)
-    assert sink.stdout.getvalue() == b"before"
+        await communicate(fail, [(stream, Sink(None).stdout)], grace_s=0)
+
+
+async def test_a_stream_that_somebody_else_reads_is_an_error_after_the_end(start):
+    child, stdio = start("read line", stdin=PIPE)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(drain, stdio.stdout, Sink(None).stdout)
+        while not stdio.stdout.is_busy:
+            await anyio.lowlevel.checkpoint()
+        with pytest.raises(anyio.BusyResourceError):
+            await communicate(
+                lambda: ended(child),
+                [(stdio.stdout, Sink(None).stdout)],
+                stdin=stdio.stdin,
+                data=b"line\n",
+            )
+        assert child.returncode == 0
 
 
 async def test_cancelled_communication_leaves_the_rest_in_the_pipe(output):

@@ -22,17 +22,6 @@ from aiocontainer.proc.streams import ReceiveStream, SendStream
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture(
-    params=[
-        pytest.param(("asyncio", {}), id="asyncio"),
-        pytest.param(("asyncio", {"use_uvloop": True}), id="uvloop"),
-        pytest.param(("trio", {}), id="trio"),
-    ]
-)
-def anyio_backend(request):
-    return request.param
-
-
 @pytest.fixture
 def output():
     """A stream, and the descriptor that feeds it."""
