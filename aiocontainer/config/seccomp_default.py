@@ -51,7 +51,7 @@ getppid getresgid getresgid32 getresuid getresuid32 getsid gettid getuid getuid3
 pidfd_open pidfd_send_signal prctl rseq set_robust_list set_thread_area set_tid_address
 set_tls setfsgid setfsgid32 setfsuid setfsuid32 setgid setgid32 setgroups setgroups32
 setpgid setregid setregid32 setresgid setresgid32 setresuid setresuid32 setreuid
-setreuid32 setsid setuid setuid32 tgkill tkill uretprobe vfork wait4 waitid waitpid
+setreuid32 setsid setuid setuid32 tgkill tkill vfork wait4 waitid waitpid
 """
 
 _SCHEDULING: Final = """

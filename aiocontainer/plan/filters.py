@@ -52,6 +52,7 @@ _NUMBERS_IN_ORDER: Final = 1 << 12
 
 _Program: TypeAlias = list[bpf.Instruction]
 _Choice: TypeAlias = tuple[tuple[ArgRule, ...], int]
+_Calls: TypeAlias = tuple[tuple[int, ArgRule | None], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,21 +152,17 @@ def _ranges(
     abi: Abi, seccomp: Seccomp, rules: list[SyscallRule], resolve: Resolve
 ) -> dict[int, _Program]:
     """First number of each range, and what to do there, for one entry."""
+    # Rules that don't hold count too: what they name is known to the profile.
+    known = {name for rule in seccomp.syscalls for name in rule.names}
+    calls = {name: tuple(calls_of(abi, name, resolve)) for name in known}
     default = bpf.answer(_answer(seccomp.default_action, seccomp.default_errno))
     decided = {
         number: _decide(choices, default)
-        for number, choices in _choices(abi, rules, resolve).items()
+        for number, choices in _choices(rules, calls).items()
     }
-    newest = abi.base + max(
-        _LAST_OLD_NUMBER,
-        *(
-            number - abi.base
-            for rule in seccomp.syscalls  # also those that don't hold: they are known
-            for name in rule.names
-            for number, _ in calls_of(abi, name, resolve)
-            if number - abi.base < _NUMBERS_IN_ORDER
-        ),
-    )
+    numbers = (n - abi.base for pairs in calls.values() for n, _ in pairs)
+    in_order = (n for n in numbers if n < _NUMBERS_IN_ORDER)
+    newest = abi.base + max((_LAST_OLD_NUMBER, *in_order))
     beyond = default if _permits_by_default(seccomp) else _UNKNOWN
     ranges = {abi.base: default, newest + 1: beyond}
     for number, program in decided.items():
@@ -176,21 +173,20 @@ def _ranges(
 
 
 def _choices(
-    abi: Abi, rules: list[SyscallRule], resolve: Resolve
+    rules: list[SyscallRule], calls: dict[str, _Calls]
 ) -> dict[int, list[_Choice]]:
     """For each number the conditions and answers of its rules, in their order."""
     choices: dict[int, list[_Choice]] = defaultdict(list)
     for rule in rules:
         value = _answer(rule.action, rule.errno)
+        # A multiplexer's arguments are in memory, out of a filter's reach: what can't
+        # be checked is not allowed.
+        unchecked = bool(rule.args) and rule.action in _PERMITTING
         for name in rule.names:
-            for number, part in calls_of(abi, name, resolve):
+            for number, part in calls[name]:
                 if part is None:
                     choices[number].append((rule.args, value))
-                elif not rule.args:
-                    choices[number].append(((part,), value))
-                elif rule.action not in _PERMITTING:
-                    # A multiplexer's arguments are in memory, out of a filter's reach:
-                    # what can't be checked is refused.
+                elif not unchecked:
                     choices[number].append(((part,), value))
     return choices
 

@@ -1,0 +1,520 @@
+"""Filters: what a compiled program answers, run by a small interpreter of BPF."""
+
+import re
+import struct
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from aiocontainer._sys import libseccomp
+from aiocontainer.config import (
+    DEFAULT_CAPABILITIES,
+    DEFAULT_SECCOMP,
+    ArgRule,
+    Seccomp,
+    SyscallRule,
+)
+from aiocontainer.errors import ConfigError, UnsupportedFeature
+from aiocontainer.plan import bpf
+from aiocontainer.plan.filters import CompiledFilter, compile_filter, compile_for
+from aiocontainer.plan.syscalls import ABIS, NEWER, calls_of
+
+KERNEL = (6, 1)
+ALLOW = 0x7FFF0000
+EPERM = 0x00050001
+ENOSYS = 0x00050026
+LOG = 0x7FFC0000
+X86_64 = ABIS["X86_64"].audit_arch
+X86 = ABIS["X86"].audit_arch
+AARCH64 = ABIS["AARCH64"].audit_arch
+ARM = ABIS["ARM"].audit_arch
+
+
+def run(program: bytes, arch: int, number: int, args: tuple[int, ...] = ()) -> int:
+    """What the kernel would answer (Documentation/networking/filter.rst)."""
+    data = struct.pack("<IIQ6Q", number, arch, 0, *args, *[0] * (6 - len(args)))
+    code = [
+        struct.unpack_from("=HBBI", program, at) for at in range(0, len(program), 8)
+    ]
+    pc = accumulator = 0
+    while True:
+        op, jt, jf, k = code[pc]
+        pc += 1
+        match op:
+            case 0x20:
+                (accumulator,) = struct.unpack_from("<I", data, k)
+            case 0x54:
+                accumulator &= k
+            case 0x05:
+                pc += k
+            case 0x15:
+                pc += jt if accumulator == k else jf
+            case 0x25:
+                pc += jt if accumulator > k else jf
+            case 0x35:
+                pc += jt if accumulator >= k else jf
+            case 0x06:
+                return k
+            case _:
+                pytest.fail(f"seccomp doesn't take opcode {op:#x}")
+
+
+def number_of(name: str, abi: str) -> int:
+    return next(iter(calls_of(ABIS[abi], name, libseccomp.resolve)))[0]
+
+
+def default_for(machine: str = "x86_64", *capabilities: str) -> bytes:
+    held = DEFAULT_CAPABILITIES.bounding.union(capabilities)
+    return compile_for(DEFAULT_SECCOMP, held, machine, KERNEL).bpf
+
+
+PLAIN = default_for()
+
+ORDINARY = """
+read openat execve futex epoll_ctl pidfd_open close_range statx wait4 fork rt_sigreturn
+exit_group chroot ptrace landlock_create_ruleset seccomp fchmodat2 mseal getrandom
+memfd_create
+"""
+
+HOSTILE = """
+io_uring_setup io_uring_enter io_uring_register userfaultfd keyctl add_key request_key
+bpf perf_event_open mount umount2 pivot_root setns unshare kexec_load init_module
+delete_module swapon reboot settimeofday acct open_tree move_mount fsopen fsmount
+mount_setattr open_by_handle_at kcmp modify_ldt iopl quotactl syslog process_madvise
+pidfd_getfd mbind fanotify_init lookup_dcookie nfsservctl uselib vhangup
+"""
+
+
+@pytest.mark.parametrize("abi", ["X86_64", "X86"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "read",
+        "openat",
+        "execve",
+        "futex",
+        "epoll_ctl",
+        "pidfd_open",
+        "close_range",
+        "statx",
+        "wait4",
+        "fork",
+        "rt_sigreturn",
+        "exit_group",
+        "chroot",
+        "ptrace",
+        "landlock_create_ruleset",
+        "seccomp",
+        "fchmodat2",
+        "mseal",
+        "getrandom",
+        "memfd_create",
+    ],
+)
+def test_the_default_allows_what_ordinary_programs_call(name: str, abi: str) -> None:
+    assert run(PLAIN, ABIS[abi].audit_arch, number_of(name, abi)) == ALLOW
+
+
+@pytest.mark.parametrize("abi", ["X86_64", "X86"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "io_uring_setup",
+        "io_uring_enter",
+        "io_uring_register",
+        "userfaultfd",
+        "keyctl",
+        "add_key",
+        "request_key",
+        "bpf",
+        "perf_event_open",
+        "mount",
+        "umount2",
+        "pivot_root",
+        "setns",
+        "unshare",
+        "kexec_load",
+        "init_module",
+        "delete_module",
+        "swapon",
+        "reboot",
+        "settimeofday",
+        "acct",
+        "open_tree",
+        "move_mount",
+        "fsopen",
+        "fsmount",
+        "mount_setattr",
+        "open_by_handle_at",
+        "kcmp",
+        "modify_ldt",
+        "iopl",
+        "quotactl",
+        "syslog",
+        "process_madvise",
+        "pidfd_getfd",
+        "mbind",
+        "fanotify_init",
+        "lookup_dcookie",
+        "nfsservctl",
+        "uselib",
+        "vhangup",
+    ],
+)
+def test_the_default_refuses_what_reaches_the_host(name: str, abi: str) -> None:
+    assert run(PLAIN, ABIS[abi].audit_arch, number_of(name, abi)) == EPERM
+
+
+@pytest.mark.parametrize(
+    ("capability", "name"),
+    [
+        ("CAP_SYS_ADMIN", "mount"),
+        ("CAP_SYS_ADMIN", "unshare"),
+        ("CAP_SYS_ADMIN", "setns"),
+        ("CAP_SYS_ADMIN", "bpf"),
+        ("CAP_SYS_ADMIN", "clone3"),
+        ("CAP_SYS_ADMIN", "statmount"),
+        ("CAP_BPF", "bpf"),
+        ("CAP_PERFMON", "perf_event_open"),
+        ("CAP_SYSLOG", "syslog"),
+        ("CAP_SYS_PTRACE", "pidfd_getfd"),
+        ("CAP_SYS_TIME", "clock_settime"),
+        ("CAP_SYS_NICE", "mbind"),
+        ("CAP_SYS_MODULE", "init_module"),
+        ("CAP_SYS_BOOT", "reboot"),
+        ("CAP_SYS_RAWIO", "iopl"),
+        ("CAP_DAC_READ_SEARCH", "open_by_handle_at"),
+    ],
+)
+def test_a_capability_opens_the_calls_that_it_is_for(
+    capability: str, name: str
+) -> None:
+    number = number_of(name, "X86_64")
+    assert run(PLAIN, X86_64, number) in (EPERM, ENOSYS)
+    assert run(default_for("x86_64", capability), X86_64, number) == ALLOW
+
+
+def test_no_capability_opens_io_uring_userfaultfd_or_keyrings() -> None:
+    everything = frozenset(f"CAP_{n}" for n in ["SYS_ADMIN", "SYS_PTRACE", "BPF"])
+    program = default_for("x86_64", *everything)
+    for name in ("io_uring_setup", "userfaultfd", "keyctl"):
+        assert run(program, X86_64, number_of(name, "X86_64")) == EPERM
+
+
+CLONE, IOCTL, SOCKET, PERSONALITY = 56, 16, 41, 135
+HIGH = 1 << 32  # a bit that the kernel cuts off where its argument is an int
+
+
+@pytest.mark.parametrize(
+    ("number", "args", "wanted"),
+    [
+        pytest.param(CLONE, (0x11,), ALLOW, id="clone: a fork"),
+        pytest.param(CLONE, (0x3D0F00,), ALLOW, id="clone: a thread"),
+        pytest.param(CLONE, (0x10000000,), EPERM, id="clone: user namespace"),
+        pytest.param(CLONE, (0x20000 | 0x11,), EPERM, id="clone: mount namespace"),
+        pytest.param(CLONE, (0x02000000,), EPERM, id="clone: cgroup namespace"),
+        pytest.param(CLONE, (0x40000000,), EPERM, id="clone: network namespace"),
+        pytest.param(435, (), ENOSYS, id="clone3"),
+        pytest.param(457, (), ENOSYS, id="statmount"),
+        pytest.param(IOCTL, (0, 0x5401), ALLOW, id="ioctl: TCGETS"),
+        pytest.param(IOCTL, (0, 0x5412), EPERM, id="ioctl: TIOCSTI"),
+        pytest.param(IOCTL, (0, HIGH | 0x5412), EPERM, id="ioctl: TIOCSTI, high bit"),
+        pytest.param(IOCTL, (0, 0x541C), EPERM, id="ioctl: TIOCLINUX"),
+        pytest.param(IOCTL, (0, HIGH | 0x541C), EPERM, id="ioctl: TIOCLINUX, high"),
+        pytest.param(SOCKET, (1,), ALLOW, id="socket: AF_UNIX"),
+        pytest.param(SOCKET, (2,), ALLOW, id="socket: AF_INET"),
+        pytest.param(SOCKET, (10,), ALLOW, id="socket: AF_INET6"),
+        pytest.param(SOCKET, (16,), ALLOW, id="socket: AF_NETLINK"),
+        pytest.param(SOCKET, (38,), EPERM, id="socket: AF_ALG"),
+        pytest.param(SOCKET, (HIGH | 38,), EPERM, id="socket: AF_ALG, high bit"),
+        pytest.param(SOCKET, (40,), EPERM, id="socket: AF_VSOCK"),
+        pytest.param(SOCKET, (31,), EPERM, id="socket: AF_BLUETOOTH"),
+        pytest.param(PERSONALITY, (0,), ALLOW, id="personality: Linux"),
+        pytest.param(PERSONALITY, (0xFFFFFFFF,), ALLOW, id="personality: question"),
+        pytest.param(PERSONALITY, (0x40000,), EPERM, id="personality: no ASLR"),
+    ],
+)
+def test_the_default_looks_at_arguments(
+    number: int, args: tuple[int, ...], wanted: int
+) -> None:
+    assert run(PLAIN, X86_64, number, args) == wanted
+
+
+@pytest.mark.parametrize(
+    ("number", "args", "wanted"),
+    [
+        pytest.param(359, (2,), ALLOW, id="socket, directly"),
+        pytest.param(359, (38,), EPERM, id="socket AF_ALG, directly"),
+        pytest.param(102, (1,), EPERM, id="socketcall: socket, of unknown family"),
+        pytest.param(102, (8,), EPERM, id="socketcall: socketpair, likewise"),
+        pytest.param(102, (3,), ALLOW, id="socketcall: connect"),
+        pytest.param(102, (17,), ALLOW, id="socketcall: recvmsg"),
+        pytest.param(102, (99,), EPERM, id="socketcall: no such call"),
+        pytest.param(117, (0x1_0002,), ALLOW, id="ipc: semget, with a version"),
+    ],
+)
+def test_on_x86_multiplexed_calls_are_told_apart(
+    number: int, args: tuple[int, ...], wanted: int
+) -> None:
+    assert run(PLAIN, X86, number, args) == wanted
+
+
+@pytest.mark.parametrize(
+    ("arch", "number"),
+    [
+        pytest.param(X86_64, 500, id="a number of the future"),
+        pytest.param(X86_64, 0x3FFFFFFF, id="far beyond"),
+        pytest.param(X86, 500, id="a number of the future on x86"),
+        pytest.param(X86_64, 0x40000000, id="x32: read"),
+        pytest.param(X86_64, 0x40000000 | 520, id="x32: execve"),
+        pytest.param(X86_64, 0xFFFFFFFF, id="no number"),
+        pytest.param(AARCH64, 63, id="another machine"),
+    ],
+)
+def test_what_the_profile_cannot_know_looks_like_an_older_kernel(
+    arch: int, number: int
+) -> None:
+    assert run(PLAIN, arch, number) == ENOSYS
+
+
+def test_on_arm_the_calls_beyond_the_table_are_kept() -> None:
+    program = default_for("aarch64")
+    assert run(program, ARM, 983042) == ALLOW  # cacheflush
+    assert run(program, ARM, 983043) == ENOSYS
+    assert run(program, AARCH64, 63) == ALLOW  # read
+    assert run(program, AARCH64, 500) == ENOSYS
+    assert run(program, X86_64, 0) == ENOSYS
+
+
+def test_tracing_is_refused_before_the_kernel_checked_it() -> None:
+    old = compile_for(DEFAULT_SECCOMP, frozenset(), "x86_64", (4, 4)).bpf
+    assert run(old, X86_64, 101) == EPERM
+    assert run(PLAIN, X86_64, 101) == ALLOW
+
+
+def test_every_name_of_the_default_is_a_system_call_somewhere() -> None:
+    names = {name for rule in DEFAULT_SECCOMP.syscalls for name in rule.names}
+    known = {
+        name
+        for name in names
+        for abi in ABIS.values()
+        if any(calls_of(abi, name, libseccomp.resolve))
+    }
+    assert names - known <= {"riscv_hwprobe"}  # since libseccomp 2.6
+
+
+def test_our_numbers_agree_with_libseccomp() -> None:
+    for abi in (ABIS["X86_64"], ABIS["AARCH64"], ABIS["RISCV64"]):
+        for name, number in NEWER.items():
+            assert libseccomp.resolve(name, abi.token) in (number, None), name
+
+
+def test_our_numbers_agree_with_the_kernel_headers() -> None:
+    header = Path("/usr/include/x86_64-linux-gnu/asm/unistd_32.h")
+    if not header.exists():
+        pytest.skip("headers of x86 only")
+    pairs = re.findall(r"__NR_(\w+) (\d+)", header.read_text())
+    assert pairs
+    for name, number in pairs:
+        direct = [n for n, part in calls_of(ABIS["X86"], name, _resolve) if not part]
+        assert direct in ([], [int(number)]), name
+        assert direct or name not in ("socket", "shmget", "msgrcv")
+
+
+def _resolve(name: str, token: int) -> int | None:
+    return libseccomp.resolve(name, token)
+
+
+def test_the_earlier_rule_counts() -> None:
+    refuse = SyscallRule(
+        names=("ioctl",), action="ERRNO", errno=13, args=(argument(1, "EQ", 7),)
+    )
+    allow = SyscallRule(names=("ioctl",))
+    first = compiled(refuse, allow)
+    assert run(first, X86_64, IOCTL, (0, 7)) == 0x0005000D
+    assert run(first, X86_64, IOCTL, (0, 8)) == ALLOW
+    assert run(compiled(allow, refuse), X86_64, IOCTL, (0, 7)) == ALLOW
+
+
+def argument(index: int, op: str, value: int, two: int = 0) -> ArgRule:
+    return ArgRule.model_validate(
+        {"index": index, "op": op, "value": value, "value_two": two}
+    )
+
+
+def compiled(*rules: SyscallRule, **fields: object) -> bytes:
+    profile = Seccomp.model_validate({"syscalls": rules, **fields})
+    return compile_for(profile, frozenset(), "x86_64", KERNEL).bpf
+
+
+@pytest.mark.parametrize("default", ["ALLOW", "LOG"])
+def test_a_profile_that_permits_by_default_permits_newer_calls(default: str) -> None:
+    program = compiled(default_action=default)
+    assert run(program, X86_64, 2000) in (ALLOW, LOG)
+
+
+@pytest.mark.parametrize("default", ["KILL_PROCESS", "KILL_THREAD", "TRAP", "ERRNO"])
+def test_a_profile_that_refuses_by_default_answers_enosys_to_newer_calls(
+    default: str,
+) -> None:
+    program = compiled(SyscallRule(names=("read",)), default_action=default)
+    assert run(program, X86_64, 2000) == ENOSYS
+    assert run(program, X86_64, 423) != ENOSYS
+
+
+def test_a_profile_of_old_does_not_make_old_calls_look_new() -> None:
+    program = compiled(SyscallRule(names=("read",)))
+    assert run(program, X86_64, number_of("execveat", "X86_64")) == EPERM
+    assert run(program, X86_64, number_of("clone3", "X86_64")) == ENOSYS
+
+
+def test_x32_has_rules_of_its_own_when_asked_for() -> None:
+    program = compiled(
+        SyscallRule(names=("read", "execve")), architectures=("X86_64", "X32")
+    )
+    assert run(program, X86_64, 0x40000000) == ALLOW
+    assert run(program, X86_64, 0x40000000 | 520) == ALLOW
+    assert run(program, X86_64, 0x40000000 | 59) == EPERM
+    assert run(program, X86_64, 59) == ALLOW
+
+
+@pytest.mark.parametrize(
+    ("fields", "wanted"),
+    [
+        ({}, 0),
+        ({"flags": ("TSYNC",)}, 0),
+        ({"flags": ("LOG", "SPEC_ALLOW")}, 6),
+        ({"flags": ("WAIT_KILLABLE_RECV",)}, 0),
+    ],
+)
+def test_flags_are_those_of_the_kernel(fields: dict[str, object], wanted: int) -> None:
+    profile = Seccomp.model_validate(fields)
+    assert compile_filter(profile, frozenset()).flags == wanted
+
+
+def test_a_notifying_rule_asks_for_a_listener() -> None:
+    rule = SyscallRule(names=("mkdir",), action="NOTIFY")
+    profile = Seccomp(syscalls=(rule,), flags=("WAIT_KILLABLE_RECV",))
+    assert compile_filter(profile, frozenset()).flags == 8 | 32
+
+
+def test_equal_questions_are_compiled_once() -> None:
+    one = compile_filter(DEFAULT_SECCOMP, frozenset({"CAP_CHOWN"}))
+    copy = Seccomp.model_validate_json(DEFAULT_SECCOMP.model_dump_json())
+    assert compile_filter(copy, frozenset({"CAP_KILL"})) is one
+
+
+def test_too_long_a_filter_is_refused_before_the_kernel_does() -> None:
+    rules = [
+        SyscallRule(names=("read",), args=(argument(0, "EQ", n),)) for n in range(1000)
+    ]
+    with pytest.raises(ConfigError, match="too long"):
+        compiled(*rules)
+
+
+def test_a_machine_without_tables_is_said_to_be_so() -> None:
+    with pytest.raises(UnsupportedFeature, match="vax"):
+        compile_for(DEFAULT_SECCOMP, frozenset(), "vax", KERNEL)
+
+
+def test_a_missing_libseccomp_is_said_to_be_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(libseccomp, "_SONAME", "libnothing.so.2")
+    libseccomp._library.cache_clear()
+    profile = Seccomp(syscalls=(SyscallRule(names=("getpid",)),))
+    with pytest.raises(UnsupportedFeature) as caught:
+        compile_filter(profile, frozenset())
+    libseccomp._library.cache_clear()
+    assert "libseccomp2" in str(caught.value.hint)
+
+
+def test_a_whole_filter_is_well_formed() -> None:
+    for machine in ("x86_64", "aarch64", "riscv64", "ppc64le"):
+        program = default_for(machine)
+        code = list(struct.iter_unpack("=HBBI", program))
+        assert len(code) < bpf.INSTRUCTIONS_MAX
+        assert code[-1][0] == 0x06
+        for at, (op, jt, jf, k) in enumerate(code):
+            jump = k if op == 0x05 else max(jt, jf)
+            assert at + 1 + jump < len(code) or op == 0x06
+
+
+def test_the_result_is_immutable() -> None:
+    with pytest.raises(AttributeError):
+        CompiledFilter(b"", 0).flags = 1  # type: ignore[misc]
+
+
+# Anything the compiler may do wrong shows against this plain reading of the model.
+
+NAMES = ["read", "write", "openat", "ioctl", "clone3", "mseal"]
+NUMBERS = {name: number_of(name, "X86_64") for name in NAMES}
+EDGES = sorted({0, 1, 5, 2**31, 2**32 - 1, 2**32, 2**32 + 5, 2**63, 2**64 - 1})
+
+
+def holds(arg: ArgRule, args: tuple[int, ...]) -> bool:
+    actual = args[arg.index]
+    return {
+        "EQ": actual == arg.value,
+        "NE": actual != arg.value,
+        "LT": actual < arg.value,
+        "LE": actual <= arg.value,
+        "GT": actual > arg.value,
+        "GE": actual >= arg.value,
+        "MASKED_EQ": actual & arg.value == arg.value_two,
+    }[arg.op]
+
+
+RETURNS = {
+    "ALLOW": ALLOW,
+    "LOG": LOG,
+    "KILL_PROCESS": 0x80000000,
+    "KILL_THREAD": 0,
+    "TRAP": 0x00030000,
+}
+
+
+def expected(profile: Seccomp, name: str, args: tuple[int, ...]) -> int:
+    for rule in profile.syscalls:
+        if name in rule.names and all(holds(arg, args) for arg in rule.args):
+            return RETURNS.get(rule.action, 0x00050000 | (rule.errno or 1))
+    return RETURNS.get(profile.default_action, EPERM)
+
+
+@st.composite
+def argument_rules(draw: st.DrawFn) -> ArgRule:
+    op = draw(st.sampled_from(["EQ", "NE", "LT", "LE", "GT", "GE", "MASKED_EQ"]))
+    value = draw(st.sampled_from(EDGES))
+    two = draw(st.sampled_from(EDGES)) & value if op == "MASKED_EQ" else 0
+    return argument(draw(st.integers(0, 5)), op, value, two)
+
+
+@st.composite
+def rules(draw: st.DrawFn) -> SyscallRule:
+    action = draw(st.sampled_from([*RETURNS, "ERRNO"]))
+    return SyscallRule.model_validate(
+        {
+            "names": draw(st.lists(st.sampled_from(NAMES), min_size=1, max_size=3)),
+            "action": action,
+            "errno": draw(st.integers(2, 4095)) if action == "ERRNO" else None,
+            "args": draw(st.lists(argument_rules(), max_size=4)),
+        }
+    )
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(rules(), max_size=8),
+    st.sampled_from([*RETURNS, "ERRNO"]),
+    st.lists(st.tuples(*[st.sampled_from(EDGES)] * 6), min_size=1, max_size=10),
+)
+def test_a_compiled_filter_answers_as_the_model_reads(
+    chosen: list[SyscallRule], default: str, calls: list[tuple[int, ...]]
+) -> None:
+    everything = SyscallRule(names=tuple(NAMES), action="LOG")
+    fields = {"default_action": default, "syscalls": (*chosen, everything)}
+    profile = Seccomp.model_validate(fields)
+    program = compile_for(profile, frozenset(), "x86_64", KERNEL).bpf
+    for name, number in NUMBERS.items():
+        for args in calls:
+            assert run(program, X86_64, number, args) == expected(profile, name, args)
