@@ -21,6 +21,8 @@ from aiocontainer.plan import bpf
 from aiocontainer.plan.filters import CompiledFilter, compile_filter, compile_for
 from aiocontainer.plan.syscalls import ABIS, NEWER, calls_of
 
+from ..support.bpf import run
+
 KERNEL = (6, 1)
 ALLOW = 0x7FFF0000
 EPERM = 0x00050001
@@ -30,35 +32,6 @@ X86_64 = ABIS["X86_64"].audit_arch
 X86 = ABIS["X86"].audit_arch
 AARCH64 = ABIS["AARCH64"].audit_arch
 ARM = ABIS["ARM"].audit_arch
-
-
-def run(program: bytes, arch: int, number: int, args: tuple[int, ...] = ()) -> int:
-    """What the kernel would answer (Documentation/networking/filter.rst)."""
-    data = struct.pack("<IIQ6Q", number, arch, 0, *args, *[0] * (6 - len(args)))
-    code = [
-        struct.unpack_from("=HBBI", program, at) for at in range(0, len(program), 8)
-    ]
-    pc = accumulator = 0
-    while True:
-        op, jt, jf, k = code[pc]
-        pc += 1
-        match op:
-            case 0x20:
-                (accumulator,) = struct.unpack_from("<I", data, k)
-            case 0x54:
-                accumulator &= k
-            case 0x05:
-                pc += k
-            case 0x15:
-                pc += jt if accumulator == k else jf
-            case 0x25:
-                pc += jt if accumulator > k else jf
-            case 0x35:
-                pc += jt if accumulator >= k else jf
-            case 0x06:
-                return k
-            case _:
-                pytest.fail(f"seccomp doesn't take opcode {op:#x}")
 
 
 def number_of(name: str, abi: str) -> int:
