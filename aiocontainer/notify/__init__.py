@@ -1,0 +1,67 @@
+"""What happens to a container, as async iterators on the event loop.
+
+No thread, no task of its own, no polling: see `kernfs` for how the kernel is waited
+for, `hub` for how streams share it, `records` for what can happen.
+"""
+
+from .cgroup_events import CgroupEventsSource, PidsSource
+from .hub import EventHub
+from .oom import MemoryEventsSource, OomSource, OomWatch, oom_source, read_oom_kills
+from .pressure import (
+    MemoryPressureSource,
+    PressureSource,
+    ThresholdSource,
+    pressure_path,
+)
+from .records import (
+    Event,
+    Exit,
+    Lost,
+    MemoryHigh,
+    MemoryMax,
+    MemoryPressure,
+    MemoryThreshold,
+    Oom,
+    Paused,
+    PidsMax,
+    Pressure,
+    PressureLevel,
+    PressureResource,
+    Resumed,
+)
+from .sampler import Sample, Sampler
+from .source import Source
+from .stream import EventStream
+
+__all__ = (
+    "CgroupEventsSource",
+    "Event",
+    "EventHub",
+    "EventStream",
+    "Exit",
+    "Lost",
+    "MemoryEventsSource",
+    "MemoryHigh",
+    "MemoryMax",
+    "MemoryPressure",
+    "MemoryPressureSource",
+    "MemoryThreshold",
+    "Oom",
+    "OomSource",
+    "OomWatch",
+    "Paused",
+    "PidsMax",
+    "PidsSource",
+    "Pressure",
+    "PressureLevel",
+    "PressureResource",
+    "PressureSource",
+    "Resumed",
+    "Sample",
+    "Sampler",
+    "Source",
+    "ThresholdSource",
+    "oom_source",
+    "pressure_path",
+    "read_oom_kills",
+)

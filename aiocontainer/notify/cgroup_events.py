@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import ClassVar
 
-from .kernfs import WatchedFile
 from .records import Event, Paused, PidsMax, Resumed
-from .source import Source, parse_counts
+from .source import FileSource, parse_counts
 
 __all__ = ("CgroupEventsSource", "PidsSource")
 
 
-class PidsSource(Source):
+class PidsSource(FileSource):
     """``pids.events``: forks that ``pids.max`` refused. v1 and v2; one descriptor.
 
     Args:
@@ -20,10 +19,10 @@ class PidsSource(Source):
     """
 
     kinds: ClassVar[frozenset[type[Event]]] = frozenset({PidsMax})
+    file = "pids.events"
 
     def __init__(self, directory: str) -> None:
         super().__init__(directory)
-        self._file: WatchedFile | None = None
         self._last = 0
 
     @property
@@ -31,12 +30,10 @@ class PidsSource(Source):
         return (PidsSource, self.path)
 
     def _open(self) -> None:
-        self._file = WatchedFile(f"{self.path}/pids.events", self._changed)
         self._last = self._total()
 
     def _total(self) -> int:
-        assert self._file is not None
-        return parse_counts(self._file.read()).get("max", 0)
+        return parse_counts(self._text()).get("max", 0)
 
     def _check(self) -> None:
         total = self._total()
@@ -44,13 +41,8 @@ class PidsSource(Source):
         if count > 0:
             self._publish(PidsMax(count, total, self.path))
 
-    def _close(self) -> None:
-        if self._file is not None:
-            self._file.close()
-            self._file = None
 
-
-class CgroupEventsSource(Source):
+class CgroupEventsSource(FileSource):
     """``cgroup.events`` of a v2 cgroup: frozen, thawed, empty. One descriptor.
 
     On v1 nothing tells of freezing; whoever freezes must publish that.
@@ -62,11 +54,11 @@ class CgroupEventsSource(Source):
     """
 
     kinds: ClassVar[frozenset[type[Event]]] = frozenset({Paused, Resumed})
+    file = "cgroup.events"
 
     def __init__(self, directory: str, *, ends_when_empty: bool = False) -> None:
         super().__init__(directory)
         self._ends_when_empty = ends_when_empty
-        self._file: WatchedFile | None = None
         self._last: dict[str, int] = {}
 
     @property
@@ -74,31 +66,30 @@ class CgroupEventsSource(Source):
         return (CgroupEventsSource, self.path, self._ends_when_empty)
 
     def _open(self) -> None:
-        self._file = WatchedFile(f"{self.path}/cgroup.events", self._changed)
-        self._last = parse_counts(self._file.read())
+        self._last = parse_counts(self._text())
 
     def _check(self) -> None:
         self._look()
 
     def _on_change(self) -> None:
-        before = self._last
-        self._look()
         # Told of a change that can't be seen: processes came and went meanwhile.
-        came_and_went = self._last == before
-        emptied = self._last.get("populated") == 0 and (
-            came_and_went or before.get("populated") == 1
-        )
-        if emptied and self._ends_when_empty:
-            self._end()
+        before = self._last
+        if self._look() or self._last == before:
+            self._end_if_empty()
 
-    def _look(self) -> None:
-        assert self._file is not None
-        before, self._last = self._last, parse_counts(self._file.read())
+    def _resume(self) -> None:
+        self._watch()
+        if self._look():
+            self._end_if_empty()
+
+    def _look(self) -> bool:
+        """Publish what is new; whether it lost its last process."""
+        before, self._last = self._last, parse_counts(self._text())
         frozen = self._last.get("frozen", 0)
         if frozen != before.get("frozen", 0):
             self._publish(Paused(self.path) if frozen else Resumed(self.path))
+        return before.get("populated") == 1 and self._last.get("populated") == 0
 
-    def _close(self) -> None:
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+    def _end_if_empty(self) -> None:
+        if self._ends_when_empty and self._last.get("populated") == 0:
+            self._end()

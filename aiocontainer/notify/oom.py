@@ -17,10 +17,11 @@ from dataclasses import dataclass
 from typing import ClassVar, Final, Literal
 
 from .cgroup_events import CgroupEventsSource
-from .hub import EventHub, EventStream
-from .kernfs import EventFd, Timer, WatchedFile, current_poller
+from .hub import EventHub
+from .kernfs import EventFd, Timer, current_poller
 from .records import Event, MemoryHigh, MemoryMax, Oom
-from .source import Source, cgroup_gone, parse_counts, read_text
+from .source import FileSource, Source, cgroup_gone, parse_counts, read_text
+from .stream import EventStream
 
 __all__ = (
     "MemoryEventsSource",
@@ -99,6 +100,7 @@ class OomSource(Source):
         self._eventfd: EventFd | None = None
         self._inode = 0
         self._known: dict[str, int] = {}
+        self._covered: set[str] = set()
         self._timer: Timer | None = None
         self._looks = 0
 
@@ -106,22 +108,38 @@ class OomSource(Source):
     def key(self) -> Hashable:
         return (OomSource, self.path)
 
+    def _watch(self) -> None:
+        self._eventfd = EventFd(self._changed)
+        self._covered = set()
+        self._cover(self.path)
+
     def _open(self) -> None:
         self._inode = os.stat(self.path).st_ino
-        self._eventfd = EventFd(self._changed)
-        self._known = {}
-        for directory in cgroups_below(self.path):
-            self._cover(directory, _read_v1(directory).kills)
+        self._known = self._count()
         if self._from_start:
             self._known = dict.fromkeys(self._known, 0)
             self._timer = current_poller().call_later(0, self._changed)
 
-    def _cover(self, directory: str, kills: int) -> None:
+    def _cover(self, directory: str) -> None:
         # One eventfd can be registered with many cgroups. Registering each is needed
         # for those with a limit of their own: v1 tells a cgroup and all below it.
-        assert self._eventfd is not None
-        self._eventfd.register(directory, "memory.oom_control")
-        self._known[directory] = kills
+        if self._eventfd is not None and directory not in self._covered:
+            self._eventfd.register(directory, "memory.oom_control")
+            self._covered.add(directory)
+
+    def _count(self) -> dict[str, int]:
+        """The kills in each cgroup, all of which are covered from now on."""
+        counts: dict[str, int] = {}
+        for directory in cgroups_below(self.path):
+            try:
+                self._cover(directory)
+                counts[directory] = _read_v1(directory).kills
+            except OSError:
+                if directory == self.path:
+                    raise
+        # A name may be used again for another cgroup, which then is covered anew.
+        self._covered &= counts.keys()
+        return counts
 
     def _check(self) -> None:
         if cgroup_gone(self.path, self._inode):
@@ -131,19 +149,9 @@ class OomSource(Source):
 
     def _look(self) -> bool:
         """Publish the kills that are new; whether there were any."""
-        counts: dict[str, int] = {}
-        for directory in cgroups_below(self.path):
-            try:
-                counts[directory] = _read_v1(directory).kills
-                if directory not in self._known:
-                    self._cover(directory, 0)
-            except OSError:
-                if directory == self.path:
-                    raise
-                counts.pop(directory, None)  # removed while we looked
-        before, self._known = self._known, counts
+        before, self._known = self._known, self._count()
         found = False
-        for directory, total in counts.items():
+        for directory, total in self._known.items():
             kills = total - before.get(directory, 0)
             if kills > 0:
                 found = True
@@ -169,7 +177,7 @@ class OomSource(Source):
             self._looks += 1
             self._timer = current_poller().call_later(delay_s, self._changed)
 
-    def _close(self) -> None:
+    def _unwatch(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -178,7 +186,7 @@ class OomSource(Source):
             self._eventfd = None
 
 
-class MemoryEventsSource(Source):
+class MemoryEventsSource(FileSource):
     """``memory.events`` of a v2 cgroup: OOM kills, ``memory.high``, ``memory.max``.
 
     OOM kills are named by the cgroup below in which they happened; one that was
@@ -186,11 +194,11 @@ class MemoryEventsSource(Source):
     """
 
     kinds: ClassVar[frozenset[type[Event]]] = frozenset({Oom, MemoryHigh, MemoryMax})
+    file = "memory.events"
 
     def __init__(self, directory: str, *, from_start: bool = False) -> None:
         super().__init__(directory)
         self._from_start = from_start
-        self._file: WatchedFile | None = None
         self._first_kills = 0
         self._last: dict[str, int] = {}
         self._local: dict[str, Kills] = {}
@@ -203,9 +211,8 @@ class MemoryEventsSource(Source):
         return (MemoryEventsSource, self.path)
 
     def _open(self) -> None:
-        self._file = WatchedFile(f"{self.path}/memory.events", self._changed)
         self._local = self._read_local()
-        counts = parse_counts(self._file.read())
+        counts = parse_counts(self._text())
         self._last = dict(counts)
         if self._from_start:
             counts["oom_kill"] = 0
@@ -231,8 +238,7 @@ class MemoryEventsSource(Source):
         self._look(at_once=False)
 
     def _look(self, *, at_once: bool) -> None:
-        assert self._file is not None
-        counts = parse_counts(self._file.read())
+        counts = parse_counts(self._text())
         last, self._last = self._last, counts
         for name, kind in (("high", MemoryHigh), ("max", MemoryMax)):
             total = counts.get(name, 0)
@@ -275,13 +281,11 @@ class MemoryEventsSource(Source):
             self._told += left
             self._publish(_oom(self.path, self.path, Kills(left), total))
 
-    def _close(self) -> None:
+    def _unwatch(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+        super()._unwatch()
 
 
 def merge_group_kills(new: dict[str, Kills]) -> dict[str, Kills]:

@@ -17,7 +17,7 @@ from .records import (
     PressureLevel,
     PressureResource,
 )
-from .source import Source, cgroup_gone, read_text
+from .source import FileSource, Source, cgroup_gone, read_text
 
 __all__ = ("MemoryPressureSource", "PressureSource", "ThresholdSource", "pressure_path")
 
@@ -28,7 +28,10 @@ _UNPRIVILEGED_STEP_US: Final = 2_000_000
 
 
 class _EventfdSource(Source):
-    """A v1 notification by eventfd, whose count is the event. One descriptor."""
+    """A v1 notification by eventfd, whose count is the event. One descriptor.
+
+    There is no other count: what happens while it is parked is not reported.
+    """
 
     def __init__(self, directory: str) -> None:
         super().__init__(directory)
@@ -36,13 +39,14 @@ class _EventfdSource(Source):
         self._inode = 0
 
     def _register(self, file: str, argument: str) -> None:
-        self._inode = os.stat(self.path).st_ino
         self._eventfd = EventFd(self._changed)
         self._eventfd.register(self.path, file, argument)
 
+    def _open(self) -> None:
+        self._inode = os.stat(self.path).st_ino
+
     def _check(self) -> None:
-        assert self._eventfd is not None
-        count = self._eventfd.take()
+        count = 0 if self._eventfd is None else self._eventfd.take()
         if cgroup_gone(self.path, self._inode):
             self._end()  # the removal was signalled too
         elif count:
@@ -51,7 +55,7 @@ class _EventfdSource(Source):
     def _report(self, count: int) -> None:
         raise NotImplementedError
 
-    def _close(self) -> None:
+    def _unwatch(self) -> None:
         if self._eventfd is not None:
             self._eventfd.close()
             self._eventfd = None
@@ -83,7 +87,7 @@ class MemoryPressureSource(_EventfdSource):
     def key(self) -> Hashable:
         return (MemoryPressureSource, self.path, self._level, self._mode)
 
-    def _open(self) -> None:
+    def _watch(self) -> None:
         self._register("memory.pressure_level", f"{self._level},{self._mode}")
 
     def _report(self, count: int) -> None:
@@ -108,7 +112,7 @@ class ThresholdSource(_EventfdSource):
     def key(self) -> Hashable:
         return (ThresholdSource, self.path, self._threshold_bytes)
 
-    def _open(self) -> None:
+    def _watch(self) -> None:
         self._register("memory.usage_in_bytes", str(self._threshold_bytes))
 
     def _report(self, count: int) -> None:
@@ -118,7 +122,7 @@ class ThresholdSource(_EventfdSource):
         )
 
 
-class PressureSource(Source):
+class PressureSource(FileSource):
     """A PSI trigger: stalls of at least ``stall_us`` within ``window_us``.
 
     The kernel reports a trigger at most once in each window. One descriptor.
@@ -154,7 +158,6 @@ class PressureSource(Source):
         self._kind: Literal["some", "full"] = kind
         self._stall_us = stall_us
         self._window_us = window_us
-        self._file: WatchedFile | None = None
         self._last_us = 0
 
     @property
@@ -162,7 +165,7 @@ class PressureSource(Source):
         figures = (self._kind, self._stall_us, self._window_us)
         return (PressureSource, self.path, *figures)
 
-    def _open(self) -> None:
+    def _watch(self) -> None:
         trigger = f"{self._kind} {self._stall_us} {self._window_us}\0".encode()
         try:
             self._file = WatchedFile(self.path, self._changed, trigger=trigger)
@@ -171,6 +174,8 @@ class PressureSource(Source):
             if unsupported is None:
                 raise
             raise unsupported from error
+
+    def _open(self) -> None:
         self._last_us = self._total_us()
 
     def _unsupported(self, error: OSError) -> UnsupportedFeature | None:
@@ -183,9 +188,11 @@ class PressureSource(Source):
             return UnsupportedFeature("pressure events", reason, "boot with psi=1")
         return None
 
+    def _text(self) -> str:
+        return read_text(self.path) if self._file is None else self._file.read()
+
     def _total_us(self) -> int:
-        assert self._file is not None
-        return parse_stall_total(self._file.read(), self._kind)
+        return parse_stall_total(self._text(), self._kind)
 
     def _check(self) -> None:
         # That the trigger fired is forgotten by the kernel once polled, and the loop
@@ -208,11 +215,6 @@ class PressureSource(Source):
                 self.path,
             )
         )
-
-    def _close(self) -> None:
-        if self._file is not None:
-            self._file.close()
-            self._file = None
 
 
 def parse_stall_total(text: str, kind: str) -> int:

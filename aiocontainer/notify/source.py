@@ -10,9 +10,18 @@ from typing import ClassVar, Final, Protocol
 
 from .._sys.libc import call
 from ..errors import CgroupError
+from .kernfs import WatchedFile
 from .records import Event
 
-__all__ = ("Sink", "Source", "cgroup_gone", "parse_counts", "read_text")
+__all__ = (
+    "GONE",
+    "FileSource",
+    "Sink",
+    "Source",
+    "cgroup_gone",
+    "parse_counts",
+    "read_text",
+)
 
 GONE: Final = frozenset({errno.ENODEV, errno.ENOENT})
 """What a file answers once its cgroup is removed: held open, or by its path."""
@@ -34,7 +43,9 @@ class Sink(Protocol):
 class Source(ABC):
     """One kernel subscription, shared by all streams that want its records.
 
-    Opened for the first of them and closed after the last, perhaps many times.
+    Opened for the first of them and closed after the last, perhaps many times. While
+    all of them are idle (their readers were cancelled) it is parked: it holds no
+    descriptor, but remembers what it has reported, and `check` still works.
     """
 
     kinds: ClassVar[frozenset[type[Event]]]
@@ -44,6 +55,7 @@ class Source(ABC):
         self.path = path
         """The watched directory or file."""
         self._sink: Sink | None = None
+        self._parked = False
 
     @property
     @abstractmethod
@@ -63,7 +75,9 @@ class Source(ABC):
             UnsupportedFeature: this kernel or user can't.
         """
         self._sink = sink
+        self._parked = False
         try:
+            self._watch()
             self._open()
         except BaseException as error:
             self.close()
@@ -79,19 +93,39 @@ class Source(ABC):
     def close(self) -> None:
         """Stop watching. Does nothing when closed."""
         self._sink = None
-        self._close()
+        self._unwatch()
+
+    def park(self) -> None:
+        """Hold no descriptor until `unpark`."""
+        if self._sink is not None and not self._parked:
+            self._parked = True
+            self._unwatch()
+
+    def unpark(self) -> None:
+        """Watch again, and publish what was counted meanwhile."""
+        if self._sink is not None and self._parked:
+            self._parked = False
+            self._guarded(self._resume)
+
+    def _resume(self) -> None:
+        self._watch()
+        self._on_change()
+
+    @abstractmethod
+    def _watch(self) -> None:
+        """Have the kernel tell of changes; also called after `_unwatch`."""
 
     @abstractmethod
     def _open(self) -> None:
-        """Begin to watch; an ``OSError`` is wrapped, and `_close` undoes the half."""
+        """Note the figures against which is counted what happens from now on."""
 
     @abstractmethod
     def _check(self) -> None:
-        """Publish what is new. An ``OSError`` in `GONE` means the end."""
+        """Publish what is new, watched or not. An ``OSError`` in `GONE` is the end."""
 
     @abstractmethod
-    def _close(self) -> None:
-        """Give back what `_open` took, also if it took only part of it."""
+    def _unwatch(self) -> None:
+        """Give back what `_watch` took, also if it took only part of it."""
 
     def _changed(self) -> None:
         """The kernel says that something happened."""
@@ -126,6 +160,31 @@ class Source(ABC):
                 failure = CgroupError(self.path, _reason("read", error))
                 failure.__cause__ = error
                 sink.failed(self, failure)
+
+
+class FileSource(Source):
+    """A source that is one kernfs file. One descriptor, none while parked."""
+
+    file: ClassVar[str]
+    """Its name in the cgroup's directory."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path)
+        self._file: WatchedFile | None = None
+
+    def _watch(self) -> None:
+        self._file = WatchedFile(f"{self.path}/{self.file}", self._changed)
+
+    def _text(self) -> str:
+        """What it says now. Reading is also what acknowledges a change."""
+        if self._file is not None:
+            return self._file.read()
+        return read_text(f"{self.path}/{self.file}")
+
+    def _unwatch(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
 
 
 def parse_counts(text: str) -> dict[str, int]:

@@ -10,14 +10,9 @@ from aiocontainer.errors import CgroupError
 from aiocontainer.notify.hub import EventHub
 from aiocontainer.notify.records import Exit, Lost, Oom, PidsMax
 from aiocontainer.notify.source import Source
-from tests.support.notify import BACKENDS, descriptors
+from tests.support.notify import descriptors
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture(params=BACKENDS)
-def anyio_backend(request):
-    return request.param
 
 
 class ToldSource(Source):
@@ -29,7 +24,7 @@ class ToldSource(Source):
         super().__init__(name)
         self.pending = []
         self.opened = 0
-        self.closed = 0
+        self.watching = False
         self.error = None
 
     @property
@@ -48,8 +43,11 @@ class ToldSource(Source):
         for record in pending:
             self._publish(record)
 
-    def _close(self):
-        self.closed += 1
+    def _watch(self):
+        self.watching = True
+
+    def _unwatch(self):
+        self.watching = False
 
 
 def oom(kills=1, cgroup="c", total=1):
@@ -355,3 +353,52 @@ async def test_reading_gives_other_tasks_their_turn():
         await take(stream, 100)
         assert turns >= 50
         tasks.cancel_scope.cancel()
+
+
+async def test_a_cancelled_reader_gives_the_kernel_back_until_it_reads_again():
+    source = ToldSource()
+    hub = EventHub([source])
+    before = descriptors()
+    stream = hub.subscribe()  # held, as by the traceback of a cancelled task
+    with anyio.move_on_after(0.001):
+        await anext(stream)
+    assert source.is_open
+    assert not source.watching
+    assert descriptors() == before
+    source.pending = [oom()]
+    assert await take(stream, 1) == [oom()]
+    assert source.watching
+    await stream.aclose()
+
+
+async def test_a_parked_source_is_still_checked_before_an_exit():
+    source = ToldSource()
+    hub = EventHub([source])
+    stream = hub.subscribe()
+    with anyio.move_on_after(0.001):
+        await anext(stream)
+    source.pending = [oom()]
+    hub.check()
+    hub.publish(Exit(7, -9))
+    hub.end()
+    assert await rest(stream) == [oom(), Exit(7, -9)]
+
+
+async def test_a_shared_source_is_watched_as_long_as_one_reader_is_left():
+    source = ToldSource()
+    hub = EventHub([source])
+    cancelled, other = hub.subscribe(), hub.subscribe()
+    with anyio.move_on_after(0.001):
+        await anext(cancelled)
+    assert source.watching
+    with anyio.move_on_after(0.001):
+        await anext(other)
+    assert not source.watching
+    third = hub.subscribe()
+    assert source.watching
+    await third.aclose()
+    assert not source.watching
+    await other.aclose()
+    assert source.is_open
+    await cancelled.aclose()
+    assert not source.is_open

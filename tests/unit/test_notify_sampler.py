@@ -6,14 +6,9 @@ import pytest
 
 from aiocontainer.errors import ConfigError
 from aiocontainer.notify.sampler import Sampler
-from tests.support.notify import BACKENDS, descriptors
+from tests.support.notify import descriptors
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture(params=BACKENDS)
-def anyio_backend(request):
-    return request.param
 
 
 class Reads:

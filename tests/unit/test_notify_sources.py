@@ -28,14 +28,9 @@ from aiocontainer.notify.records import (
     Resumed,
 )
 from aiocontainer.notify.source import parse_counts
-from tests.support.notify import BACKENDS, fake_tree
+from tests.support.notify import fake_tree
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture(params=BACKENDS[:1] + BACKENDS[2:])
-def anyio_backend(request):
-    return request.param
 
 
 @pytest.fixture
