@@ -48,25 +48,34 @@ def pty(devpts):
             os.close(number)
 
 
-def start(slave, *command):
-    """Run a program on ``slave`` as its controlling terminal, as the helper does."""
+@pytest.fixture
+def start():
+    """Run a program on a slave, its controlling terminal, as the helper does."""
+    started = []
 
-    def enter():
-        os.setsid()
-        set_controlling(slave)
+    def start(slave, *command):
+        def enter():
+            os.setsid()
+            set_controlling(slave)
 
-    return subprocess.Popen(
-        command,
-        stdin=slave,
-        stdout=slave,
-        stderr=slave,
-        preexec_fn=enter,
-    )
+        child = subprocess.Popen(
+            command, stdin=slave, stdout=slave, stderr=slave, preexec_fn=enter
+        )
+        started.append(child)
+        return child
+
+    yield start
+    for child in started:
+        child.kill()
+        child.wait()
 
 
 async def everything(terminal):
-    """All that is printed. The program may close the terminal and then still be running,
-    so it is waited for before the master is closed, which would send it SIGHUP."""
+    """All that is printed.
+
+    The program may close the terminal before it ends: wait for it, too, before closing
+    the master, which sends it SIGHUP.
+    """
     sink = Sink(None)
     with anyio.fail_after(10):
         await drain(terminal, sink.stdout)
@@ -141,7 +150,7 @@ def test_the_size_is_one_for_both_sides(pty):
     assert get_size(pty.slave) == (30, 100)
 
 
-async def test_output_arrives_unchanged_and_ends(pty):
+async def test_output_arrives_unchanged_and_ends(pty, start):
     child = start(pty.slave, "printf", "a\\nb\\r\\nc")
     os.close(pty.slave)
     async with Terminal(pty.master) as terminal:
@@ -153,7 +162,7 @@ async def test_output_arrives_unchanged_and_ends(pty):
         assert child.wait() == 0
 
 
-async def test_much_output_arrives_whole(pty):
+async def test_much_output_arrives_whole(pty, start):
     child = start(pty.slave, "sh", "-c", "head -c 1000000 /dev/zero")
     os.close(pty.slave)
     async with Terminal(pty.master) as terminal:
@@ -161,7 +170,7 @@ async def test_much_output_arrives_whole(pty):
         assert child.wait() == 0
 
 
-async def test_what_was_written_before_the_end_is_available_after_it(pty):
+async def test_what_was_written_before_the_end_is_available_after_it(pty, start):
     child = start(pty.slave, "printf", "last words")
     assert child.wait() == 0
     # The slave is still open here, as if a grandchild held it.
@@ -174,7 +183,7 @@ async def test_what_was_written_before_the_end_is_available_after_it(pty):
         drain_available(terminal, sink.stdout)
 
 
-async def test_it_is_the_controlling_terminal_of_the_program(pty):
+async def test_it_is_the_controlling_terminal_of_the_program(pty, start):
     child = start(pty.slave, "sh", "-c", "echo $$ > /dev/tty; ps -o tty= 2>&1 | cat")
     os.close(pty.slave)
     async with Terminal(pty.master) as terminal:
@@ -184,7 +193,7 @@ async def test_it_is_the_controlling_terminal_of_the_program(pty):
         child.wait()
 
 
-async def test_keys_are_read_and_the_end_key_ends_the_input(pty):
+async def test_keys_are_read_and_the_end_key_ends_the_input(pty, start):
     child = start(pty.slave, "sh", "-c", "stty -echo; echo ready; exec cat")
     os.close(pty.slave)
     async with Terminal(pty.master) as terminal:
@@ -196,7 +205,7 @@ async def test_keys_are_read_and_the_end_key_ends_the_input(pty):
         assert child.wait() == 0
 
 
-async def test_the_interrupt_key_interrupts(pty):
+async def test_the_interrupt_key_interrupts(pty, start):
     child = start(pty.slave, "sh", "-c", "echo ready; exec sleep 100")
     os.close(pty.slave)
     async with Terminal(pty.master) as terminal:
@@ -206,12 +215,13 @@ async def test_the_interrupt_key_interrupts(pty):
         assert child.wait() == -signal.SIGINT
 
 
-async def test_resizing_tells_the_program(pty):
+async def test_resizing_tells_the_program(pty, start):
     script = (
         "import os, signal\n"
-        "signal.signal(signal.SIGWINCH, lambda *_: print(os.get_terminal_size()))\n"
+        "signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGWINCH})\n"
         "print('ready', flush=True)\n"
-        "signal.pause()\n"
+        "signal.sigwait({signal.SIGWINCH})\n"
+        "print(os.get_terminal_size())\n"
     )
     child = start(pty.slave, sys.executable, "-uIc", script)
     os.close(pty.slave)
@@ -264,7 +274,7 @@ async def test_closing_wakes_reader_and_sender(pty):
         fcntl.fcntl(pty.master, fcntl.F_GETFD)
 
 
-async def test_closing_hangs_up_on_the_program(pty):
+async def test_closing_hangs_up_on_the_program(pty, start):
     child = start(pty.slave, "sh", "-c", "echo ready; exec sleep 100")
     os.close(pty.slave)
     terminal = Terminal(pty.master)
