@@ -2,19 +2,27 @@
 
 Calls that ``os`` lacks are made with ctypes. Each has its prototype fixed once, at
 import, because a ctypes function is shared by the whole process.
+
+The helper is forked for every container and pays for each page it has: nothing in this
+package imports ``typing``, ``enum`` or ``dataclasses`` (3 MB together).
 """
+
+from __future__ import annotations
 
 import ctypes
 import errno
 import os
-from collections.abc import Callable
 from ctypes import c_long
-from typing import Any, NoReturn, TypeAlias
 
-StrPath: TypeAlias = "str | bytes | os.PathLike[str] | int"
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, NoReturn, TypeAlias
 
-# PyDLL keeps the GIL held: only for clone3, whose child must find it in a known state.
+    Path: TypeAlias = str | bytes | os.PathLike[str]
+
 _libc = ctypes.CDLL(None, use_errno=True)
+# PyDLL keeps the GIL held: only for clone3, whose child must find it in a known state.
 _libc_holding_gil = ctypes.PyDLL(None, use_errno=True)
 
 fault: Callable[[str], None] | None = None
@@ -29,9 +37,9 @@ def call(name: str, function: Callable[..., Any], *args: Any, path: Any = None) 
         OSError: the kernel refused. Its class follows ``errno`` (``PermissionError``
             and so on); ``filename`` is ``path``, and a note names the call.
     """
-    if fault is not None:
-        fault(name)
     try:
+        if fault is not None:
+            fault(name)
         result = function(*args)
     except OSError as error:
         if path is not None and error.filename is None:
@@ -59,12 +67,7 @@ def syscall(number: int, *argtypes: Any, hold_gil: bool = False) -> Callable[...
     function = (_libc_holding_gil if hold_gil else _libc)["syscall"]
     function.argtypes = (c_long, *argtypes)
     function.restype = c_long
-
-    def invoke(*args: Any) -> int:
-        result: int = function(number, *args)
-        return result
-
-    return invoke
+    return lambda *args: function(number, *args)
 
 
 def function(name: str, *argtypes: Any) -> Callable[..., int]:

@@ -4,6 +4,8 @@ Runs in the helper too, so: standard library and `call` only. The ioctl numbers 
 those of ``asm-generic/ioctls.h`` (x86, arm64, riscv, s390); ``termios`` lacks them.
 """
 
+from __future__ import annotations
+
 import errno
 import fcntl
 import os
@@ -11,33 +13,35 @@ import stat
 import struct
 import termios
 from ctypes import c_char_p, c_int, create_string_buffer
-from typing import Final, NamedTuple
 
 from .libc import call, fail, function
 
-TIOCGPTN: Final = 0x80045430
+TIOCGPTN = 0x80045430
 """Number of the pair, as in ``/dev/pts/<number>``."""
-TIOCSPTLCK: Final = 0x40045431
+TIOCSPTLCK = 0x40045431
 """Lock (1) or unlock (0) the pair's second side."""
-TIOCGPTPEER: Final = 0x5441
+TIOCGPTPEER = 0x5441
 """Open the second side by way of the first, without a path (kernel 4.13)."""
 
-DEVPTS_SUPER_MAGIC: Final = 0x1CD1
-PTMX_DEVICE: Final = os.makedev(5, 2)
-PTS_MAJORS: Final = range(136, 144)
+DEVPTS_SUPER_MAGIC = 0x1CD1
+PTMX_DEVICE = os.makedev(5, 2)
+PTS_MAJORS = range(136, 144)
 """``UNIX98_PTY_SLAVE_MAJOR`` and the seven after it."""
 
-_OFLAG: Final = 1  # index of c_oflag in what tcgetattr answers
+_OFLAG = 1  # index of c_oflag in what tcgetattr answers
 _fstatfs = function("fstatfs", c_int, c_char_p)
 
 
-class Pty(NamedTuple):
+class Pty:
     """Both ends of a new pseudoterminal; the caller closes them."""
 
-    master: int
-    slave: int
-    name: str
-    """Path of the slave where devpts is mounted on ``/dev/pts``."""
+    __slots__ = ("master", "name", "slave")
+
+    def __init__(self, master: int, slave: int, name: str) -> None:
+        self.master = master
+        self.slave = slave
+        self.name = name
+        """Path of the slave where devpts is mounted on ``/dev/pts``."""
 
 
 def open_pty(devpts: int) -> Pty:

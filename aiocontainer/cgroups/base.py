@@ -156,6 +156,9 @@ class Cgroup(Protocol):
             CgroupBusy: some are left, which are named.
         """
 
+    def try_remove(self) -> bool:
+        """Remove what can be removed at once; whether nothing is left."""
+
     async def remove(self, *, timeout_s: float = 5.0) -> None:
         """Remove all its directories, and the cgroups that were made inside.
 

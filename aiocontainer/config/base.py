@@ -71,6 +71,12 @@ class Model(BaseModel):
         # level, instead of in one pass of its core.
         __init__.__pydantic_base_init__ = True
 
+        def __setattr__(self, name: str, value: object) -> None:
+            raise AttributeError(f"{name} can't be changed: make another by replace()")
+
+        def __delattr__(self, name: str) -> None:
+            raise AttributeError(f"{name} can't be changed: make another by replace()")
+
     @classmethod
     def model_validate(cls, obj: Any, **options: Any) -> Self:  # noqa: ANN401
         """Build from a mapping (or return an instance of this class as it is)."""
@@ -165,31 +171,33 @@ class FrozenMap(Mapping[_K, _V]):
         return type(self), (self._items,)
 
 
-def _not_none(value: object) -> object:
+def _as_dict(value: object) -> object:
     if not isinstance(value, Mapping):
         raise ConfigError("", "should be a mapping")
     return dict(value)
 
 
 as_map = (
-    BeforeValidator(_not_none),
+    BeforeValidator(_as_dict),
     AfterValidator(FrozenMap),
     PlainSerializer(dict, return_type=dict[str, Any]),
 )
 """Annotations of a field whose mapping is stored as a `FrozenMap`."""
 
 
-def _without_nul(text: str) -> str:
+def without_nul(text: str) -> str:
     if "\0" in text:
         raise ConfigError("", "contains a NUL byte")
+    if not text.isascii() and any("\ud800" <= c <= "\udfff" for c in text):
+        raise ConfigError("", "can't be written as UTF-8")
     return text
 
 
-def _as_text(value: object) -> object:
+def as_text(value: object) -> object:
     return os.fspath(value) if isinstance(value, os.PathLike) else value
 
 
-def _absolute(path: str) -> str:
+def absolute(path: str) -> str:
     if not path.startswith("/"):
         raise ConfigError("", f"should be an absolute path, not {path!r}")
     if len(path) > 4095:
@@ -197,15 +205,15 @@ def _absolute(path: str) -> str:
     return "/" + posixpath.normpath(path).lstrip("/")
 
 
-Text: TypeAlias = Annotated[str, Strict(), AfterValidator(_without_nul)]
+Text: TypeAlias = Annotated[str, Strict(), AfterValidator(without_nul)]
 """A string the kernel can take: no NUL, and expressible in UTF-8."""
 
 AbsolutePath: TypeAlias = Annotated[
     str,
     Strict(),
-    BeforeValidator(_as_text),
-    AfterValidator(_without_nul),
-    AfterValidator(_absolute),
+    BeforeValidator(as_text),
+    AfterValidator(without_nul),
+    AfterValidator(absolute),
 ]
 """An absolute path, without ``.``, ``..``, doubled or trailing slashes."""
 

@@ -6,7 +6,7 @@ from typing import Annotated, Final, Self, TypeAlias
 
 from pydantic import AfterValidator, BeforeValidator, Field, Strict, model_validator
 
-from .base import ConfigError, Model, Whole, _absolute, _as_text, _without_nul
+from .base import ConfigError, Model, Whole, absolute, as_text, without_nul
 
 __all__ = (
     "MAPPING_EXTENTS_MAX",
@@ -21,14 +21,14 @@ MAPPING_EXTENTS_MAX: Final = 340
 
 
 def _choice(word: str) -> str:
-    return word if word in ("new", "host") else _absolute(word)
+    return word if word in ("new", "host") else absolute(word)
 
 
 NamespaceChoice: TypeAlias = Annotated[
     str,
     Strict(),
-    BeforeValidator(_as_text),
-    AfterValidator(_without_nul),
+    BeforeValidator(as_text),
+    AfterValidator(without_nul),
     AfterValidator(_choice),
 ]
 """``"new"``, ``"host"``, or the absolute path of one to join."""

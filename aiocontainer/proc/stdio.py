@@ -61,6 +61,10 @@ class Stdio:
         default_factory=list
     )
 
+    def is_pipe(self, number: int) -> bool:
+        """Whether 0, 1 or 2 is a pipe that was made for the program."""
+        return (self.stdin, self.stdout, self.stderr)[number] is not None
+
     def close_child(self) -> None:
         """Close the program's ends, once the program (or a message) holds them.
 

@@ -103,6 +103,10 @@ class V1Cgroup:
             self.unified = None
         self._set_directories()
 
+    def try_remove(self) -> bool:
+        """As `Cgroup.try_remove`."""
+        return not tree.remove_all(self.directories[::-1])
+
     async def remove(self, *, timeout_s: float = 5.0) -> None:
         """As `Cgroup.remove`."""
         await tree.remove_soon(self.directories[::-1], timeout_s)

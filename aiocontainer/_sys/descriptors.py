@@ -1,0 +1,58 @@
+"""Descriptors: closing what strayed in, and putting those that stay at their numbers."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from ctypes import c_uint
+
+from . import constants as c
+from .libc import call, syscall
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+_close_range = syscall(c.SYS_CLOSE_RANGE, c_uint, c_uint, c_uint)
+_LAST = 0xFFFFFFFF
+
+
+def close_others(keep: Iterable[int]) -> None:
+    """Close every descriptor but those in ``keep``."""
+    first = 0
+    for number in sorted(set(keep)):
+        if number > first:
+            call("close_range", _close_range, first, number - 1, 0)
+        first = number + 1
+    call("close_range", _close_range, first, _LAST, 0)
+
+
+def close_on_exec_from(first: int) -> None:
+    """Mark every descriptor from ``first`` on as closed by exec."""
+    call("close_range", _close_range, first, _LAST, c.CLOSE_RANGE_CLOEXEC)
+
+
+def place(targets: Mapping[int, int]) -> None:
+    """Put descriptors at the numbers that the program is to find them at.
+
+    ``targets`` is {number in the program: descriptor now}. All are first moved out of
+    the way, since one's present number can be another's future one. Those placed stay
+    open over exec; the present ones are left as they are.
+    """
+    above = max(targets, default=2) + 1
+    moved = {
+        number: call("fcntl", fcntl.fcntl, source, fcntl.F_DUPFD_CLOEXEC, above)
+        for number, source in targets.items()
+    }
+    for number, source in moved.items():
+        call("dup3", os.dup2, source, number, True)
+        os.close(source)
+
+
+def move_above(descriptor: int, numbers: Iterable[int]) -> int:
+    """The same file at a number above all ``numbers``, close-on-exec."""
+    above = max(numbers, default=2) + 1
+    if descriptor >= above:
+        return descriptor
+    moved: int = call("fcntl", fcntl.fcntl, descriptor, fcntl.F_DUPFD_CLOEXEC, above)
+    return moved

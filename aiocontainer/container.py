@@ -1,0 +1,447 @@
+"""`Container`: joins the rooms below into one object."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import secrets
+import signal
+import time
+from collections.abc import Sequence
+from typing import Any, Literal, Self, TypeAlias
+
+import anyio
+
+from ._sys import pidfd as sys_pidfd
+from .cgroups import Cgroup, detect, open_cgroup
+from .config import Config, override
+from .config.units import parse_size
+from .errors import (
+    CgroupError,
+    ConfigError,
+    ContainerError,
+    StatusError,
+    UnsupportedFeature,
+)
+from .plan import compile as plans
+from .plan.host import HostFacts
+from .proc import spawner
+from .proc.capture import Overflow
+from .proc.handshake import Child
+from .proc.launch import Arg, Request, checked, launch, usage_of
+from .proc.process import Process
+from .proc.result import Result, Usage
+from .proc.run import finish
+from .proc.stdio import DEVNULL, PIPE, Stdio, StdioSource, open_stdio
+
+Status: TypeAlias = Literal["created", "running", "stopped"]
+
+
+class Container:
+    """A container: made when its first process starts, gone when the block is left.
+
+    The first process that is `start`ed is the container's own program: pid 1, whose end
+    is the end of all. Later ones join it. `run` on a container that has no program puts
+    a built-in init there, so it can be called any number of times.
+
+    No task, thread or cancel scope is held open between calls.
+    """
+
+    def __init__(self, config: Config, *, id: str | None = None) -> None:
+        """Check the config; nothing is touched.
+
+        Args:
+            config: what the container is.
+            id: its name, for cgroup and host name; made up when ``None``.
+
+        Raises:
+            ConfigError: a wrong id.
+            UnsupportedFeature: asked for, but not possible.
+        """
+        self.config = config
+        self.id = secrets.token_hex(6) if id is None else _checked_id(id)
+        self._frame = plans.frame(config, self.id)
+        self._key = next(spawner.keys)
+        self._cgroup: Cgroup | None = None
+        self._first: Process | None = None
+        self._later: set[Process] = set()
+        self._runs = 0
+        self._starting = anyio.Lock()
+        self._closed = False
+
+    def __repr__(self) -> str:
+        return f"<Container {self.id} {self.status()}>"
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self.aclose()
+
+    # -- processes --------------------------------------------------------------------
+
+    async def start(
+        self,
+        args: Sequence[Arg],
+        *,
+        stdin: StdioSource = DEVNULL,
+        stdout: StdioSource = DEVNULL,
+        stderr: StdioSource = DEVNULL,
+        terminal: bool | tuple[int, int] = False,
+        pass_fds: Sequence[int] = (),
+        **settings: Any,
+    ) -> Process:
+        """Start a program; the first one is the container's own, pid 1.
+
+        Nothing of the caller's is shared unless given: ``None`` as a stream is the
+        caller's own, as in ``subprocess``.
+
+        Args:
+            args: program and arguments; without a slash it is looked for in the ``PATH``
+                of its environment, inside the container.
+            stdin, stdout, stderr: ``PIPE``, ``DEVNULL``, ``STDOUT`` (stderr only), a
+                descriptor, an open file, another process's stream, or ``None``.
+            terminal: a new terminal instead of the three; (rows, columns) sets its size.
+            pass_fds: descriptors that keep their numbers in the program.
+            settings: fields of `ProcessSettings` that differ from the config's: ``env``,
+                ``cwd``, ``user``, ``capabilities``, ``rlimits``...
+
+        Raises:
+            ConfigError: wrong arguments. Nothing was touched.
+            StatusError: the container has ended.
+            ExecError: the program can't be executed.
+            SetupError: a step failed.
+            CgroupError: the cgroup or a limit was refused.
+            SpawnerError, HandshakeError: the helper was lost.
+
+        Cancelled or failed, it leaves nothing behind.
+        """
+        self._check_open()
+        changed = override(self.config, **settings) if settings else self.config
+        if terminal:
+            stdin = stdout = stderr = None
+        request = checked(args, changed, terminal, pass_fds)
+        stdio = open_stdio(stdin, stdout, stderr, bool(terminal))
+        return await self._start(request, stdio)
+
+    async def run(
+        self,
+        args: Sequence[Arg],
+        *,
+        input: bytes | None = None,
+        stdin: StdioSource = DEVNULL,
+        stdout: StdioSource = PIPE,
+        stderr: StdioSource = PIPE,
+        timeout: float | None = None,
+        max_output: int | str | None = None,
+        overflow: Overflow = "truncate",
+        check: bool = False,
+        init: bool = True,
+        **options: Any,
+    ) -> Result:
+        """Run a program to its end, beside the container's own.
+
+        What it leaves running (a daemon) lives on in the container, unless it was
+        killed: then all its descendants are.
+
+        Args:
+            args: as for `start`.
+            input: sent to its stdin.
+            stdin, stdout, stderr: as for `start`; ``PIPE`` captures.
+            timeout: seconds after which it and its descendants are killed.
+            max_output: most bytes kept of stdout and stderr together (``"10MiB"``).
+            overflow: what happens with more: ``"truncate"`` throws it away, ``"kill"``
+                kills, ``"raise"`` kills and raises.
+            check: raise unless it ends with status 0.
+            init: a container that has no program yet gets the built-in init; without,
+                this program is the container's own.
+            options: as for `start`: ``pass_fds`` and process settings.
+
+        Raises:
+            ProcessFailed: with ``check`` or ``overflow="raise"``; has the result.
+            ContainerError: whatever `start` raises.
+
+        Cancelling kills it and its descendants, and nothing else in the container.
+        """
+        limit = None if max_output is None else _checked_size(max_output)
+        if init and self._first is None:
+            await self._ensure_init()
+        if input is not None:
+            stdin = PIPE
+        process = await self.start(
+            args, stdin=stdin, stdout=stdout, stderr=stderr, **options
+        )
+        return await finish(process, input, timeout, limit, overflow, check)
+
+    # -- the container as a whole -------------------------------------------------------
+
+    @property
+    def pid(self) -> int | None:
+        """Process id of the first process, as the caller sees it; ``None`` before."""
+        return None if self._first is None else self._first.pid
+
+    @property
+    def init(self) -> Process | None:
+        """The first process."""
+        return self._first
+
+    def status(self) -> Status:
+        """``created`` before the first process, ``running``, or ``stopped``."""
+        if self._closed:
+            return "stopped"
+        if self._first is None:
+            return "created"
+        return "stopped" if self._first.ended else "running"
+
+    def processes(self) -> list[int]:
+        """Process ids of all that runs in the container, as the caller sees them.
+
+        The list may be old by the time it is read. Without cgroups only those that were
+        started from here are known.
+        """
+        if self._cgroup is not None:
+            return sorted(self._cgroup.pids())
+        known = {self._first, *self._later}
+        return sorted(p.pid for p in known if p is not None and not p.ended)
+
+    async def wait(self) -> int:
+        """Wait for the end of the container's own program; its exit status.
+
+        Raises:
+            StatusError: there is none.
+        """
+        return await self._running("wait").wait()
+
+    def signal(self, number: int) -> None:
+        """Send a signal to the first process. The built-in init sends it on to all."""
+        self._running("signal").send_signal(number)
+
+    def terminate(self) -> None:
+        """Send SIGTERM to the first process; see `Process.terminate`."""
+        self._running("terminate").terminate()
+
+    def kill(self) -> None:
+        """Send SIGKILL to every process of the container."""
+        if self._first is not None:
+            self._kill_all()
+
+    async def aclose(self) -> None:
+        """End and remove the container, however far it came; the same as `destroy`."""
+        await self.destroy()
+
+    async def destroy(self) -> None:
+        """End all its processes and remove what was made for it.
+
+        Idempotent. Not cancellable, but bounded in time: what can't be removed raises.
+
+        Raises:
+            CgroupBusy: something is left in the cgroup (a process in state D).
+        """
+        self._closed = True
+        with anyio.CancelScope(shield=True):
+            async with self._starting:
+                await self._destroy()
+
+    async def _destroy(self) -> None:
+        known = [p for p in (self._first, *self._later) if p is not None]
+        try:
+            if any(not process.ended for process in known):
+                self._kill_all()
+            for process in known:
+                await process.end()
+                process.close_streams()
+        finally:
+            self._later.clear()
+            await self._remove_cgroup()
+
+    async def _remove_cgroup(self) -> None:
+        cgroup = self._cgroup
+        if cgroup is not None:
+            if not cgroup.try_remove():
+                cgroup.kill()  # what outlives the first process without a pid namespace
+                await cgroup.remove()
+            self._cgroup = None
+        spawner.forget(self._key, at_once=True)
+
+    # -- how it is done -----------------------------------------------------------------
+
+    async def _start(self, request: Request, stdio: Stdio) -> Process:
+        try:
+            async with self._starting:
+                self._check_open()
+                if self._first is None:
+                    self._first = await self._start_first(request, stdio)
+                    return self._first
+            process = await self._join(request, stdio, self._first)
+        except BaseException:
+            stdio.close()
+            raise
+        self._later.add(process)
+        return process
+
+    async def _ensure_init(self) -> None:
+        async with self._starting:
+            self._check_open()
+            if self._first is None:
+                init = Request(None, self.config)
+                stdio = open_stdio(DEVNULL, DEVNULL, DEVNULL)
+                self._first = await self._start_first(init, stdio)
+
+    def _check_open(self) -> None:
+        if self.status() == "stopped":
+            raise StatusError("stopped", "start a process")
+
+    def _running(self, wanted: str) -> Process:
+        if self._first is None:
+            raise StatusError("created", wanted)
+        return self._first
+
+    async def _start_first(self, request: Request, stdio: Stdio) -> Process:
+        started = time.monotonic()
+        key = next(spawner.keys)
+        try:
+            program, descriptors = request.program(stdio)
+            plan = plans.first(self._frame, request.settings, program, HostFacts.read())
+            cgroup = self._open_cgroup()
+            if cgroup is not None:
+                spawner.watch_directories(self._key, cgroup.directories)
+                self._cgroup = cgroup
+                cgroup.create()
+                cgroup.apply(self.config.resources)
+            child = await launch(key, plan, descriptors, cgroup)
+        except BaseException:
+            with anyio.CancelScope(shield=True):
+                await self._remove_cgroup()
+            raise
+        finally:
+            stdio.close_child()
+        return Process(
+            request.names,
+            child,
+            stdio,
+            key,
+            started,
+            self._kill_all,
+            lambda ended, wall_s: usage_of(ended, wall_s, cgroup),
+        )
+
+    async def _join(self, request: Request, stdio: Stdio, first: Process) -> Process:
+        started = time.monotonic()
+        key = next(spawner.keys)
+        cgroup = self._run_cgroup()
+        try:
+            program, descriptors = request.program(stdio)
+            plan = plans.join(
+                self._frame,
+                request.settings,
+                program,
+                HostFacts.read(),
+                1 + len(descriptors),
+            )
+            if cgroup is not None:
+                cgroup.create()
+            child = await launch(key, plan, [*descriptors, first.pidfd], cgroup)
+        except BaseException as error:
+            if cgroup is not None:
+                with anyio.CancelScope(shield=True):
+                    await cgroup.remove()
+            if first.ended and isinstance(error, ContainerError):
+                raise StatusError("stopped", "start a process") from error
+            raise
+        finally:
+            stdio.close_child()
+        run = _Run(self._later, child, cgroup)
+        process = Process(
+            request.names, child, stdio, key, started, run.kill, run.finish
+        )
+        run.process = process
+        return process
+
+    def _open_cgroup(self) -> Cgroup | None:
+        settings = self.config.cgroup
+        if settings.mode == "systemd":
+            raise UnsupportedFeature("cgroup.mode systemd", "not implemented")
+        cgroup = open_cgroup(detect(), settings, self.id)
+        if cgroup.version == 0:
+            cgroup.apply(self.config.resources)  # raises if anything is to be limited
+            return None
+        return cgroup
+
+    def _run_cgroup(self) -> Cgroup | None:
+        """A cgroup of its own for one later process, so that it can be killed and
+        judged by itself."""
+        if self._cgroup is None:
+            return None
+        self._runs += 1
+        return self._cgroup.child(f"run-{self._runs}")
+
+    def _kill_all(self) -> None:
+        if self._first is not None and self._frame.own_pids:
+            sys_pidfd.send_signal(self._first.pidfd, signal.SIGKILL)
+        elif self._cgroup is not None:
+            self._cgroup.kill()
+        if self._cgroup is not None and self._cgroup.frozen:
+            self._cgroup.kill()
+
+
+class _Run:
+    """What belongs to one later process."""
+
+    def __init__(
+        self, later: set[Process], child: Child, cgroup: Cgroup | None
+    ) -> None:
+        self._later = later
+        self._child = child
+        self._cgroup = cgroup
+        self.process: Process | None = None
+
+    def kill(self) -> None:
+        """SIGKILL for it and its descendants; without a cgroup, for its session."""
+        if self._cgroup is not None:
+            self._cgroup.kill()
+        else:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._child.pid, signal.SIGKILL)
+
+    def finish(self, ended: sys_pidfd.Exit, wall_s: float) -> Usage:
+        """Its last figures; its cgroup goes, unless some of it live on."""
+        usage = usage_of(ended, wall_s, self._cgroup)
+        if self.process is not None:
+            self._later.discard(self.process)
+        if self._cgroup is not None:
+            self._cgroup.try_remove()
+        return usage
+
+
+def _checked_size(size: int | str) -> int:
+    try:
+        return parse_size(size)
+    except ConfigError as error:
+        raise ConfigError("max_output", error.reason) from None
+
+
+def _checked_id(id: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_+.-]{1,64}", id) or id in (".", ".."):
+        raise ConfigError("id", "should be 1 to 64 of the characters A-Z a-z 0-9 _+.-")
+    return id
+
+
+async def run(
+    config: Config, args: Sequence[Arg], *, id: str | None = None, **options: Any
+) -> Result:
+    """Run one program in a container of its own, to its end.
+
+    The program is the container's pid 1, and all is gone when this returns.
+
+    Args:
+        config: what the container is.
+        args: program and arguments.
+        id: the container's name.
+        options: as for `Container.run`.
+
+    Raises:
+        What `Container.run` raises. Cancelling kills the program.
+    """
+    async with Container(config, id=id) as container:
+        return await container.run(args, init=False, **options)

@@ -1,0 +1,194 @@
+"""The part of a plan that builds the container's file system."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+
+from ..config import Config, Device, Mount
+from ..config.options import (
+    MOUNT_ATTR_NODEV,
+    MOUNT_ATTR_NOSUID,
+    MOUNT_ATTR_RDONLY,
+    PROPAGATIONS,
+)
+from ..config.rootfs import DirectoryRootfs, HostRootfs, OverlayRootfs
+from ..errors import UnsupportedFeature
+from . import steps as s
+from .host import host_view
+
+_DEV_LINKS = (
+    (b"/dev/fd", b"/proc/self/fd"),
+    (b"/dev/stdin", b"/proc/self/fd/0"),
+    (b"/dev/stdout", b"/proc/self/fd/1"),
+    (b"/dev/stderr", b"/proc/self/fd/2"),
+    (b"/dev/ptmx", b"pts/ptmx"),
+)
+_HOST_DIRECTORIES = (
+    (b"/tmp", 0o1777),  # noqa: S108
+    (b"/var/tmp", 0o1777),
+    (b"/run", 0o755),
+    (b"/root", 0o700),
+    (b"/home", 0o755),
+)
+_NAMELESS = frozenset(
+    ("proc", "sysfs", "tmpfs", "devpts", "mqueue", "cgroup2", "overlay", "ramfs")
+)
+"""File systems whose source is only a label."""
+
+
+def file_system(config: Config) -> Iterator[s.Step]:
+    """Every step from the first mount to the new root directory."""
+    # A container's mounts never spread to the host; as slave the host's spread in.
+    host = "private" if config.rootfs_propagation == "private" else "slave"
+    yield s.SetPropagation(PROPAGATIONS[host])
+    yield from _root(config)
+    late: list[s.Step] = []
+    for mount in (*config.system_mounts, *config.mounts):
+        yield from _mount(config, mount, late)
+    yield from _nodes(config)
+    yield s.MakeSymlinks(_DEV_LINKS)
+    if config.sysctl:
+        yield s.WriteSysctl(
+            tuple(
+                (key.replace(".", "/").encode(), value.encode())
+                for key, value in config.sysctl.items()
+            )
+        )
+    if config.readonly_paths:
+        yield s.MakeReadonly(tuple(map(os.fsencode, config.readonly_paths)))
+    if config.masked_paths:
+        yield s.Mask(tuple(map(os.fsencode, config.masked_paths)))
+    yield from late
+
+
+def become_root(config: Config) -> Iterator[s.Step]:
+    """Leave the host's root, then let go of the right to write to ours."""
+    yield s.Pivot() if config.pivot_root else s.MoveRoot()
+    if config.rootfs_propagation != "private":
+        yield s.RootPropagation(PROPAGATIONS[config.rootfs_propagation])
+    if getattr(config.rootfs, "readonly", False):
+        yield s.RootAttributes(MOUNT_ATTR_RDONLY)
+
+
+def _root(config: Config) -> Iterator[s.Step]:
+    match config.rootfs:
+        case DirectoryRootfs(path=path):
+            yield s.RootDirectory(os.fsencode(path))
+        case OverlayRootfs(lower=lower, upper_bytes=size, readonly=readonly):
+            upper = None if readonly else _size_option(size)
+            owned = config.namespaces.user != "host"
+            # In a user namespace trusted.* attributes can't be set (overlayfs.rst).
+            options = ((b"userxattr", None),) if owned else ()
+            yield s.RootOverlay(tuple(map(os.fsencode, lower)), upper, options)
+        case HostRootfs() as rootfs:
+            yield s.RootTmpfs(((b"mode", b"755"),))
+            yield s.MakeDirectories(_HOST_DIRECTORIES)
+            view = host_view(rootfs)
+            attributes = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV
+            for shown in map(os.fsencode, view.binds):
+                yield s.Bind(shown, shown, recursive=True, rec_set=attributes)
+            yield s.MakeSymlinks(
+                tuple((os.fsencode(a), os.fsencode(b)) for a, b in view.links)
+            )
+
+
+def _size_option(size: object) -> tuple[s.Option, ...]:
+    return () if size is None else ((b"size", str(size).encode()),)
+
+
+def _mount(config: Config, mount: Mount, late: list[s.Step]) -> Iterator[s.Step]:
+    options = mount.parsed
+    destination = os.fsencode(mount.destination)
+    unsupported = options.flags - {"tmpcopyup", "silent", "remount"}
+    if unsupported or mount.type == "cgroup":
+        what = ", ".join(sorted(unsupported)) or "mount type cgroup"
+        raise UnsupportedFeature(what, f"not implemented, for {mount.destination}")
+    mount = _possible_in_user_namespace(config, mount)
+    if mount.is_bind:
+        assert mount.source is not None  # by validation
+        yield s.Bind(
+            os.fsencode(mount.source),
+            destination,
+            options.recursive or mount.parsed.recursive,
+            options.attr_set,
+            options.attr_clear,
+            options.recursive_set,
+            options.recursive_clear,
+        )
+    elif mount.type is None:
+        yield s.ChangeAttributes(destination, options.attr_set, options.attr_clear)
+    else:
+        attributes = options.attr_set
+        if mount.type == "tmpfs" and attributes & MOUNT_ATTR_RDONLY:
+            # What is made in it (devices, mount points) is made first.
+            attributes &= ~MOUNT_ATTR_RDONLY
+            late.append(s.ChangeAttributes(destination, MOUNT_ATTR_RDONLY))
+        copy_up = "tmpcopyup" in options.flags
+        data = tuple(_file_system_options(config, mount))
+        kind = mount.type.encode()
+        yield s.MountFilesystem(destination, kind, data, attributes, copy_up)
+    for change in options.propagation:
+        yield s.ChangePropagation(destination, change.flag, change.recursive)
+
+
+def _possible_in_user_namespace(config: Config, mount: Mount) -> Mount:
+    """Mount what the host has, where a user namespace may not mount its own: sysfs
+    belongs to the network namespace, proc to the pid one (fs/sysfs/mount.c)."""
+    spaces = config.namespaces
+    if spaces.user == "host":
+        return mount
+    owner = {"sysfs": spaces.network, "proc": spaces.pid, "mqueue": spaces.ipc}
+    if owner.get(mount.type or "", "new") == "new":
+        return mount
+    source = {"sysfs": "/sys", "proc": "/proc", "mqueue": "/dev/mqueue"}[
+        mount.type or ""
+    ]
+    options = ("rbind", *(word for word in mount.options if word != "rw"))
+    return Mount(
+        destination=mount.destination, source=source, type="bind", options=options
+    )
+
+
+def _file_system_options(config: Config, mount: Mount) -> Iterator[s.Option]:
+    if mount.source is not None and mount.type not in _NAMELESS:
+        yield b"source", os.fsencode(mount.source)
+    for word in mount.parsed.superblock:
+        yield word.encode(), None
+    for word in mount.parsed.data:
+        key, equals, value = os.fsencode(word).partition(b"=")
+        if key == b"gid" and mount.type == "devpts" and not _maps_gid(config, value):
+            continue  # the kernel refuses an id that the namespace doesn't have
+        yield key, value if equals else None
+
+
+def _maps_gid(config: Config, gid: bytes) -> bool:
+    if config.namespaces.user == "host" or not gid.isdigit():
+        return True
+    return any(
+        m.container_id <= int(gid) < m.container_id + m.size
+        for m in config.gid_mappings
+    )
+
+
+def _nodes(config: Config) -> Iterator[s.Step]:
+    directories: dict[bytes, list[tuple[bytes, Device]]] = {}
+    for device in (*config.system_devices, *config.devices):
+        parent, _, name = os.fsencode(device.path).rpartition(b"/")
+        directories.setdefault(parent or b"/", []).append((name, device))
+    for parent, devices in directories.items():
+        if config.namespaces.user != "host":
+            yield s.BindNodes(parent, tuple(name for name, _ in devices))
+            continue
+        nodes = tuple((name, *_node(device)) for name, device in devices)
+        yield s.MakeNodes(parent, nodes)
+
+
+_KINDS = {"c": stat.S_IFCHR, "u": stat.S_IFCHR, "b": stat.S_IFBLK, "p": stat.S_IFIFO}
+
+
+def _node(device: Device) -> tuple[int, int, int, int]:
+    number = 0 if device.type == "p" else os.makedev(device.major, device.minor)
+    mode = _KINDS[device.type] | device.file_mode
+    return mode, number, device.uid, device.gid

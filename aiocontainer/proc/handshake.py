@@ -1,0 +1,252 @@
+"""From a request to a running program: the program's end of one init pipe."""
+
+from __future__ import annotations
+
+import array
+import os
+import socket
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+import anyio
+
+from .._sys import pidfd as sys_pidfd
+from ..errors import ContainerError, ExecError, HandshakeError, SetupError
+from ..plan import steps
+from ..plan.compile import Plan
+from . import init_pipe, spawner
+
+_ANCILLARY: Final = socket.CMSG_SPACE(4) + socket.CMSG_SPACE(12)
+_PATIENCE_S: Final = 10.0
+"""How long clean-up waits for a child that a killed or wedged machine may not give."""
+
+fault: tuple[str, int, int] | None = None
+"""Test hook: (call, n, errno): the n-th such call of the next children fails, or with
+errno 0 the child is killed there. See `aiocontainer.proc.helper.child.make_fault`."""
+
+
+class Child(NamedTuple):
+    """A process of ours that executes its program."""
+
+    pid: int
+    pidfd: int
+    """The caller's to close."""
+    terminal: int | None
+    """The master of its terminal, the caller's to close."""
+
+
+@dataclass(slots=True)
+class _Progress:
+    """What has been heard on the init pipe."""
+
+    pid: int = 0
+    pidfd: int = -1
+    terminal: int | None = None
+    intermediate: int = -1
+    failed: bytes | None = None
+    ended_early: bool = False
+    closed: bool = False
+
+
+async def start(
+    key: int,
+    plan: Plan,
+    wire: tuple[Any, ...],
+    descriptors: Sequence[int],
+    *,
+    join_files: tuple[str, ...] = (),
+    cgroup: tuple[int | None, str | None] = (None, None),
+) -> Child:
+    """Have a child made that executes a plan; returns once the program runs.
+
+    Args:
+        key: what the janitor knows it by.
+        plan: what to do, and ``wire`` the same as the helper takes it.
+        descriptors: what the plan's indexes refer to, from 1 on (0 is the init pipe).
+        join_files: cgroup files that the child writes "0" to.
+        cgroup: index among the descriptors of a cgroup2 directory to be born in, and
+            the file to join it by where clone3 is refused.
+
+    Cancelled, or failed: the child has ended and has been reaped.
+
+    Raises:
+        SetupError, ExecError: a step failed; HandshakeError: the child ended by itself;
+        SpawnerError: the spawner was lost.
+    """
+    ours, theirs = socket.socketpair(
+        socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK
+    )
+    progress = _Progress()
+    server: spawner.Spawner | None = None
+    try:
+        with theirs:
+            theirs.setblocking(True)
+            ours.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+            # The child takes this byte right before exec. Closed with it unread, the
+            # pipe answers ECONNRESET: end-of-file then isn't the exec.
+            ours.send(b"g")
+            request = (
+                "start",
+                key,
+                plan.user_namespace,
+                plan.clone_flags,
+                plan.pid_namespace,
+                cgroup,
+                plan.proc_files,
+                join_files,
+                wire,
+                fault,
+            )
+            server = await spawner.send(request, (theirs.fileno(), *descriptors))
+        while not progress.closed:
+            await anyio.wait_readable(ours)
+            _receive_all(ours, progress)
+        if progress.failed is None and not progress.ended_early:
+            return Child(progress.pid, progress.pidfd, progress.terminal)
+        with anyio.CancelScope(shield=True):
+            error = await _failure(key, plan, server, progress)
+        raise error
+    except BaseException:
+        if server is not None and not (progress.closed and progress.pidfd < 0):
+            with anyio.CancelScope(shield=True), anyio.move_on_after(_PATIENCE_S):
+                await _end(ours, progress)
+        raise
+    finally:
+        ours.close()
+        if progress.intermediate >= 0:
+            await _reap_intermediate(progress.intermediate)
+
+
+def _receive_all(pipe: socket.socket, progress: _Progress) -> None:
+    """Take in every message that is there."""
+    while True:
+        try:
+            message, ancillary, _, _ = pipe.recvmsg(
+                init_pipe.MAX_MESSAGE, _ANCILLARY, socket.MSG_CMSG_CLOEXEC
+            )
+        except BlockingIOError:
+            return
+        except ConnectionResetError:
+            progress.ended_early = True
+            continue
+        if not message:
+            progress.closed = True
+            return
+        _take(message, ancillary, progress)
+
+
+def _take(message: bytes, ancillary: list[Any], progress: _Progress) -> None:
+    received, pid = -1, 0
+    for _level, kind, data in ancillary:
+        if kind == socket.SCM_RIGHTS:
+            received = array.array("i", data[:4])[0]
+        elif kind == socket.SCM_CREDENTIALS:
+            pid = struct.unpack("iii", data)[0]
+    match message[:1]:
+        case init_pipe.HELLO:
+            if progress.pidfd >= 0:  # of `_find`: the newest counts
+                os.close(progress.pidfd)
+            progress.pid, progress.pidfd = pid, received
+        case init_pipe.INTERMEDIATE:
+            progress.intermediate = received
+        case init_pipe.TERMINAL:
+            progress.terminal = received
+        case init_pipe.FAILED:
+            progress.failed = progress.failed or message
+
+
+async def _failure(
+    key: int, plan: Plan, server: spawner.Spawner, progress: _Progress
+) -> ContainerError:
+    """Collect the child; what it failed of."""
+    if progress.pidfd < 0:
+        progress.pidfd = await _find(key, server)
+    exit_status: int | None = None
+    if progress.pidfd >= 0:
+        ended = await _await_end(progress.pidfd)
+        exit_status = None if ended is None else ended.status
+        progress.pidfd = _close(progress.pidfd)
+    if progress.terminal is not None:
+        os.close(progress.terminal)
+        progress.terminal = None
+    if progress.failed is not None:
+        return _error(plan, progress.failed)
+    if sys_pidfd.has_ended(server.pidfd):
+        return spawner.lost(server)
+    how = "unknown" if exit_status is None else str(exit_status)
+    return HandshakeError(f"the child ended before it could execute, status {how}")
+
+
+def _error(plan: Plan, message: bytes) -> ContainerError:
+    try:
+        index, code, path, reason = init_pipe.decode_failed(message)
+    except ValueError:
+        return HandshakeError("the child's last message can't be read")
+    step = plan.steps[index] if 0 <= index < len(plan.steps) else None
+    text = f"{reason.split('; ')[0]}{f': {path}' if path else ''}"
+    error: ContainerError
+    if isinstance(step, steps.Execute | steps.ExecuteInit):
+        name = os.fsdecode(step.arguments[0]) if isinstance(step, steps.Execute) else ""
+        error = ExecError(name or "the built-in init", text)
+    else:
+        error = SetupError("create the process" if step is None else step.title, text)
+    if code:
+        cause = OSError(code, reason.split("; ")[0], path or None)
+        for note in reason.split("; ")[1:]:
+            cause.add_note(note)
+        error.__cause__ = cause
+    return error
+
+
+async def _end(pipe: socket.socket, progress: _Progress) -> None:
+    """Kill and reap the child of an abandoned start, waiting for its HELLO if need be."""
+    while progress.pidfd < 0 and not progress.closed:
+        await anyio.wait_readable(pipe)
+        _receive_all(pipe, progress)
+    if progress.terminal is not None:
+        os.close(progress.terminal)
+        progress.terminal = None
+    if progress.pidfd >= 0:
+        sys_pidfd.send_signal(progress.pidfd, 9)
+        await _await_end(progress.pidfd)
+        progress.pidfd = _close(progress.pidfd)
+
+
+async def _await_end(pidfd: int) -> sys_pidfd.Exit | None:
+    with anyio.move_on_after(_PATIENCE_S):
+        while (ended := sys_pidfd.reap(pidfd)) is None:
+            await anyio.wait_readable(pidfd)
+        return ended
+    return None
+
+
+async def _reap_intermediate(pidfd: int) -> None:
+    with anyio.CancelScope(shield=True):
+        await _await_end(pidfd)
+    os.close(pidfd)
+
+
+async def _find(key: int, server: spawner.Spawner) -> int:
+    """The pidfd of a child that died before it could say HELLO; -1 if there is none."""
+    ours, theirs = socket.socketpair(
+        socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK
+    )
+    progress = _Progress()
+    with ours:
+        with theirs:
+            try:
+                server.send(("find", key), (theirs.fileno(),))
+            except OSError:
+                return -1
+        with anyio.move_on_after(_PATIENCE_S):
+            while not progress.closed:
+                await anyio.wait_readable(ours)
+                _receive_all(ours, progress)
+    return progress.pidfd
+
+
+def _close(descriptor: int) -> int:
+    os.close(descriptor)
+    return -1

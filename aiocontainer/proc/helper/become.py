@@ -1,0 +1,292 @@
+"""Steps that turn the child into the program: names, limits, ids, capabilities, exec."""
+
+from __future__ import annotations
+
+import _signal
+import errno
+import os
+import resource
+import stat
+from ctypes import c_char_p, c_size_t
+
+from ..._sys import constants as c
+from ..._sys import descriptors, identity, libc, namespaces, network, paths, terminal
+from ..._sys import mounts as sys_mounts
+from ..._sys.libc import call, fail
+from ..._sys.seccomp import Filter
+from .. import init_pipe
+from . import users, wire
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+    from .child import Context
+
+    Limits = tuple[tuple[int, int, int], ...]
+
+
+def join_cgroups(context: Context) -> None:
+    """Move into the cgroups whose files the spawner opened for us.
+
+    "0" means the caller. In ``tasks`` (v1) that takes no lock on all threads of the
+    machine, which writing a pid does (kernel/cgroup/cgroup.c, cgroup_procs_write_start).
+    """
+    for file in context.join_files:
+        call("write", os.write, file, b"0")
+        os.close(file)
+
+
+def be_root_of_user_namespace(_context: Context) -> None:
+    """Take the ids that our mappings made root of this user namespace."""
+    identity.set_ids(0, 0, [])
+
+
+def unshare(_context: Context, kinds: int) -> None:
+    """Enter new namespaces that clone3 couldn't make for us."""
+    namespaces.unshare(kinds)
+
+
+def join_namespace(_context: Context, path: bytes, kind: int) -> None:
+    """Join the namespace behind a file of the host."""
+    descriptor = namespaces.open_namespace(path)
+    namespaces.setns(descriptor, kind)
+    os.close(descriptor)
+
+
+def join_container(context: Context, pidfd: int, kinds: int) -> None:
+    """Join all namespaces of a container's first process in one call."""
+    namespaces.setns(context.descriptors[pidfd], kinds)
+    context.root = call("open", os.open, b"/", c.O_PATH | c.O_DIRECTORY | c.O_CLOEXEC)
+
+
+def open_root(context: Context) -> None:
+    """Use the root directory as it is, after all is in place."""
+    if context.root >= 0:
+        os.close(context.root)
+    context.root = call("open", os.open, b"/", c.O_PATH | c.O_DIRECTORY | c.O_CLOEXEC)
+
+
+def set_hostname(_context: Context, name: bytes) -> None:
+    """sethostname(2) in our UTS namespace."""
+    call("sethostname", _set_hostname, name, len(name))
+
+
+def set_domainname(_context: Context, name: bytes) -> None:
+    """setdomainname(2) in our UTS namespace."""
+    call("setdomainname", _set_domainname, name, len(name))
+
+
+_set_hostname = libc.function("sethostname", c_char_p, c_size_t)
+_set_domainname = libc.function("setdomainname", c_char_p, c_size_t)
+
+
+def bring_up_loopback(_context: Context) -> None:
+    """Set the loopback interface up."""
+    network.bring_up()
+
+
+def new_session_keyring(_context: Context, name: bytes) -> None:
+    """Leave the supervisor's session keyring; kernels without keys have none to leave."""
+    try:
+        identity.join_session_keyring(name)
+    except OSError as error:
+        if error.errno != errno.ENOSYS:
+            raise
+
+
+def open_terminal(context: Context, rows: int, columns: int, console: bool) -> None:
+    """Make a terminal in the container's own devpts, give the other side away."""
+    flags = os.O_RDONLY | c.O_DIRECTORY
+    devpts = paths.open_in_root(context.root, b"/dev/pts", flags)
+    pty = terminal.open_pty(devpts)
+    slave = pty.slave
+    os.close(devpts)
+    if rows and columns:
+        terminal.set_size(pty.master, rows, columns)
+    wire.send_descriptor(context.pipe, init_pipe.TERMINAL, pty.master)
+    os.close(pty.master)
+    terminal.set_controlling(slave)
+    if console:
+        target = paths.ensure_file(context.root, b"/dev/console")
+        tree = sys_mounts.clone_tree(slave)
+        sys_mounts.attach(tree, target)
+        os.close(tree)
+        os.close(target)
+    context.stdio = {0: slave, 1: slave, 2: slave}
+
+
+def find_user(context: Context, user: bytes, additional: tuple[bytes, ...]) -> None:
+    """Look the user up in the container's files."""
+    context.uid, context.gid, context.groups, context.home = users.find(
+        context.root, user, additional
+    )
+
+
+def raise_limits(_context: Context, limits: Limits) -> None:
+    """Raise hard limits while ``CAP_SYS_RESOURCE`` is still there."""
+    for kind, soft, hard in limits:
+        present = resource.getrlimit(kind)
+        if _above(hard, present[1]):
+            soft = present[0] if _above(soft, hard) else soft
+            call("prlimit", resource.setrlimit, kind, (present[0], hard))
+
+
+def _above(value: int, other: int) -> bool:
+    return other != resource.RLIM_INFINITY and (
+        value == resource.RLIM_INFINITY or value > other
+    )
+
+
+def no_new_privs(_context: Context) -> None:
+    """Never again gain privileges by exec; lets anyone load a filter."""
+    identity.set_no_new_privs()
+
+
+def load_filter(_context: Context, bpf: bytes, flags: int) -> None:
+    """Put the seccomp filter in force early: without no_new_privs it needs privilege."""
+    Filter(bpf, flags).load()
+
+
+def own_stdio(context: Context, numbers: tuple[int, ...]) -> None:
+    """Give our pipes to the user, so that /proc/self/fd/1 can be opened again."""
+    for number in numbers:
+        descriptor = context.stdio.get(number)
+        if descriptor is None:
+            descriptor = context.descriptors[number]
+        call("fchown", os.fchown, descriptor, context.uid, context.gid)
+
+
+def change_directory(context: Context, path: bytes) -> None:
+    """Go to the working directory as root; where that may not, later as the user."""
+    try:
+        call("chdir", os.chdir, path, path=path)
+    except PermissionError:
+        return
+    context.entered = True
+    _check_directory(path)
+
+
+def _check_directory(path: bytes) -> None:
+    # A descriptor that leaked in could lead outside: the kernel then has no path for it
+    # and getcwd(2) says "(unreachable)", which Python makes FileNotFoundError.
+    if not call("getcwd", os.getcwdb, path=path).startswith(b"/"):
+        fail("getcwd", errno.EACCES, path)
+
+
+def change_identity(
+    context: Context,
+    bounding: int,
+    effective: int,
+    permitted: int,
+    inheritable: int,
+    ambient: tuple[int, ...],
+    last_capability: int,
+    cwd: bytes,
+) -> None:
+    """Drop to the user and its capabilities. The order is the kernel's: the bounding
+    set needs CAP_SETPCAP, groups before user, keepcaps over the change of user."""
+    identity.drop_bounding(bounding, last_capability)
+    identity.set_keepcaps(True)
+    identity.set_ids(context.uid, context.gid, context.groups)
+    identity.set_keepcaps(False)
+    identity.capset(effective, permitted, inheritable)
+    if ambient:
+        identity.set_ambient(ambient)
+    if not context.entered:
+        call("chdir", os.chdir, cwd, path=cwd)
+        _check_directory(cwd)
+
+
+def execute(
+    context: Context,
+    arguments: tuple[bytes, ...],
+    environment: tuple[tuple[bytes, bytes], ...],
+    passed: tuple[tuple[int, int], ...],
+    umask: int,
+    limits: Limits,
+    bpf: bytes | None,
+    flags: int,
+) -> NoReturn:
+    """Be the program. Between loading the filter and execve nothing else is called."""
+    env = dict(environment)
+    env.setdefault(b"HOME", context.home)
+    program = find_program(arguments[0], env.get(b"PATH", b""))
+    run(context, program, arguments, env, passed, umask, limits, bpf, flags)
+
+
+def execute_init(
+    context: Context,
+    passed: tuple[tuple[int, int], ...],
+    umask: int,
+    limits: Limits,
+    bpf: bytes | None,
+    flags: int,
+) -> NoReturn:
+    """Be the built-in init: a few instructions that reap and forward signals."""
+    program = context.init_program
+    run(context, program, (b"init",), {}, passed, umask, limits, bpf, flags)
+
+
+def run(
+    context: Context,
+    program: bytes | int,
+    arguments: tuple[bytes, ...],
+    env: dict[bytes, bytes],
+    passed: tuple[tuple[int, int], ...],
+    umask: int,
+    limits: Limits,
+    bpf: bytes | None,
+    flags: int,
+) -> NoReturn:
+    """The last calls before the program, in an order that leaves nothing for after."""
+    targets = {number: context.descriptors[index] for number, index in passed}
+    targets.update(context.stdio)
+    context.pipe = descriptors.move_above(context.pipe, targets)
+    if isinstance(program, int):
+        program = descriptors.move_above(program, targets)
+    descriptors.place(targets)
+    keep = (*targets, context.pipe)
+    descriptors.close_others(keep if isinstance(program, bytes) else (*keep, program))
+    os.umask(umask)
+    for kind, soft, hard in limits:
+        call("prlimit", resource.setrlimit, kind, (soft, hard))
+    if call("read", os.read, context.pipe, 1) != b"g":
+        os._exit(1)  # the program has gone
+    _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
+    loaded = None if bpf is None else Filter(bpf, flags)
+    if loaded is not None:
+        loaded.load()
+    call("execve", os.execve, program, arguments, env, path=arguments[0])
+    os._exit(1)
+
+
+def find_program(name: bytes, search: bytes) -> bytes:
+    """The path to execute, as execvp(3) finds it, without executing anything."""
+    if not name:
+        fail("execve", errno.ENOENT, name)
+    if b"/" in name:
+        _check_program(name)
+        return name
+    refused: OSError | None = None
+    for directory in search.split(b":"):
+        path = (directory or b".") + b"/" + name
+        try:
+            _check_program(path)
+        except PermissionError as error:
+            refused = refused or error
+        except OSError:
+            continue
+        else:
+            return path
+    if refused is not None:
+        raise refused
+    raise FileNotFoundError(errno.ENOENT, "executable file not found in $PATH", name)
+
+
+def _check_program(path: bytes) -> None:
+    found = call("stat", os.stat, path, path=path)
+    if stat.S_ISDIR(found.st_mode):
+        fail("execve", errno.EACCES, path)
+    if not stat.S_ISREG(found.st_mode) or not os.access(path, os.X_OK):
+        fail("execve", errno.EACCES, path)

@@ -1,0 +1,112 @@
+"""A child between its clone and its exec: runs the steps of a plan, then is the program.
+
+It never returns and never raises: it is a copy of the spawner, and unwinding would run
+the spawner's own clean-up twice.
+"""
+
+from __future__ import annotations
+
+import _signal
+import os
+
+from ..._sys import libc
+from ..._sys.descriptors import close_others
+from ..._sys.libc import call
+from .. import init_pipe
+from . import wire
+from .steps import STEPS
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, NoReturn
+
+
+class Context:
+    """What the steps of one plan share."""
+
+    __slots__ = (
+        "descriptors",
+        "entered",
+        "gid",
+        "groups",
+        "home",
+        "init_program",
+        "join_files",
+        "null",
+        "pipe",
+        "root",
+        "stdio",
+        "uid",
+    )
+
+    def __init__(
+        self, descriptors: list[int], join_files: tuple[int, ...], init_program: int
+    ) -> None:
+        self.pipe = descriptors[0]
+        self.descriptors = descriptors
+        self.join_files = join_files
+        self.init_program = init_program
+        self.root = -1
+        """The container's root directory, once there is one."""
+        self.null = -1
+        """A /dev/null that was checked to be one, for masks."""
+        self.stdio: dict[int, int] = {}
+        """{number in the program: descriptor here}, of a terminal."""
+        self.uid = 0
+        self.gid = 0
+        self.groups: list[int] = []
+        self.home = b"/"
+        self.entered = False
+        """The working directory has been entered, as root."""
+
+
+def main(
+    context: Context,
+    barrier: int,
+    steps: tuple[tuple[Any, ...], ...],
+    fault: tuple[str, int, int] | None,
+) -> NoReturn:
+    """Run ``steps`` in their order; the last one executes the program.
+
+    ``barrier`` (-1: none) gives a byte once the spawner has written our id maps.
+    """
+    index = -1
+    try:
+        if fault is not None:
+            libc.fault = make_fault(*fault)
+        keep = (*context.descriptors, *context.join_files, context.init_program)
+        close_others((*keep, barrier) if barrier >= 0 else keep)
+        wire.send_hello(context.pipe, init_pipe.HELLO)
+        for number in (_signal.SIGINT, _signal.SIGPIPE, _signal.SIGXFSZ):
+            _signal.signal(number, _signal.SIG_DFL)  # the ones that Python changed
+        call("setsid", os.setsid)
+        if barrier >= 0:
+            if call("read", os.read, barrier, 1) != b"g":
+                os._exit(1)  # the spawner has gone, or has said why
+            os.close(barrier)
+        for index, (name, *arguments) in enumerate(steps):  # noqa: B007
+            STEPS[name](context, *arguments)
+    except BaseException as error:
+        wire.report(context.pipe, index, error)
+    finally:
+        os._exit(1)
+
+
+def make_fault(name: str, at: int, code: int) -> Callable[[str], None]:
+    """A fault for tests: the ``at``-th call of ``name`` ("*": of any) fails with errno
+    ``code``, or ends this process where ``code`` is 0."""
+    count = 0
+
+    def fault(called: str) -> None:
+        nonlocal count
+        if name not in ("*", called):
+            return
+        count += 1
+        if count == at:
+            if code == 0:
+                os.kill(os.getpid(), _signal.SIGKILL)
+                _signal.pause()
+            raise OSError(code, os.strerror(code) + " (injected)")
+
+    return fault

@@ -1,0 +1,134 @@
+"""What is to be ended and removed when the program is gone.
+
+PR_SET_PDEATHSIG is no substitute: it follows the thread that forked, and says nothing
+about cgroups. What survives the loss of both program and spawner is for a later sweep.
+"""
+
+from __future__ import annotations
+
+import _signal
+import os
+import select
+import time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_PATIENCE_S = 10.0
+
+
+class Janitor:
+    """Knows each container's cgroup directories and the processes started for it."""
+
+    def __init__(self) -> None:
+        self._directories: dict[int, tuple[str, ...]] = {}
+        self._pidfds: dict[int, list[int]] = {}
+
+    def watch(self, key: int, directories: tuple[str, ...]) -> None:
+        """Take note of directories, *before* they are made."""
+        self._directories[key] = self._directories.get(key, ()) + directories
+
+    def adopt(self, key: int, pidfd: int) -> None:
+        """End this process too."""
+        self._pidfds.setdefault(key, []).append(pidfd)
+
+    def pidfds(self, key: int) -> list[int]:
+        """The processes noted under ``key``."""
+        return self._pidfds.get(key, [])
+
+    def forget(self, keys: tuple[int, ...]) -> None:
+        """The program has seen to these by itself."""
+        for key in keys:
+            self._directories.pop(key, None)
+            for pidfd in self._pidfds.pop(key, ()):
+                os.close(pidfd)
+
+    def clean_up(self) -> None:
+        """End every process and remove every directory noted; bounded in time."""
+        deadline = time.monotonic() + _PATIENCE_S
+        pidfds = [pidfd for noted in self._pidfds.values() for pidfd in noted]
+        for pidfd in pidfds:
+            try:
+                _signal.pidfd_send_signal(pidfd, _signal.SIGKILL)
+            except OSError:
+                pass
+        directories = [d for noted in self._directories.values() for d in noted]
+        _end_members(directories)
+        _await_end(pidfds, deadline)
+        while directories and time.monotonic() < deadline:
+            directories = [d for d in reversed(directories) if not _remove(d)][::-1]
+            if directories:
+                _end_members(directories)
+                time.sleep(0.01)
+
+
+def _end_members(directories: Iterable[str]) -> None:
+    """Kill what is in these cgroups: whole by cgroup.kill (v2), else one by one."""
+    for directory in directories:
+        try:
+            _write(directory + "/cgroup.kill", b"1")
+            continue
+        except OSError:
+            pass
+        try:
+            _write(directory + "/freezer.state", b"THAWED")
+        except OSError:
+            pass
+        for pid in _members(directory):
+            try:
+                os.kill(pid, _signal.SIGKILL)
+            except OSError:
+                pass
+
+
+def _members(directory: str) -> list[int]:
+    try:
+        descriptor = os.open(directory + "/cgroup.procs", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return []
+    try:
+        return [
+            int(line) for line in os.read(descriptor, 1 << 20).split() if line != b"0"
+        ]
+    except OSError:
+        return []
+    finally:
+        os.close(descriptor)
+
+
+def _write(path: str, data: bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(descriptor, data)
+    finally:
+        os.close(descriptor)
+
+
+def _await_end(pidfds: list[int], deadline: float) -> None:
+    poll = select.poll()
+    for pidfd in pidfds:
+        poll.register(pidfd, select.POLLIN)
+    left = len(pidfds)
+    while left and (remaining := deadline - time.monotonic()) > 0:
+        for pidfd, _ in poll.poll(remaining * 1000):
+            poll.unregister(pidfd)
+            left -= 1
+
+
+def _remove(directory: str) -> bool:
+    """True when the cgroup is no more; its own sub-cgroups go first."""
+    try:
+        os.rmdir(directory)
+    except FileNotFoundError:
+        return True
+    except OSError:
+        try:
+            for entry in os.scandir(directory):
+                if entry.is_dir(follow_symlinks=False):
+                    _end_members((entry.path,))
+                    _remove(entry.path)
+            os.rmdir(directory)
+        except OSError:
+            return False
+    return True

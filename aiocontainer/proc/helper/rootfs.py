@@ -1,0 +1,405 @@
+"""Steps that build the container's file system, all by descriptor.
+
+Sources are paths of the host, from the config; everything below the container's root is
+reached through `_sys.paths` only.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+
+from ..._sys import constants as c
+from ..._sys import mounts, paths
+from ..._sys.libc import call, fail
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .child import Context
+
+    Option = tuple[bytes, bytes | None]
+
+
+def set_propagation(_context: Context, propagation: int) -> None:
+    """Cut the mounts of this namespace off from the host's."""
+    mounts.set_root_propagation(propagation)
+
+
+def root_directory(context: Context, path: bytes) -> None:
+    """Take a host directory, with what is mounted below it, as the root."""
+    place = _open_host_directory(path)
+    tree = mounts.clone_tree(place, recursive=True)
+    _become_root(context, tree, place)
+
+
+def root_overlay(
+    context: Context,
+    lower: tuple[bytes, ...],
+    upper_options: tuple[Option, ...] | None,
+    overlay_options: tuple[Option, ...],
+) -> None:
+    """Put an empty, writable layer over directories that stay as they are.
+
+    The layer is a tmpfs of this mount namespace, so nothing of it is left on the host.
+    overlayfs wants attached layers before Linux 6.15: the tmpfs is attached on top of
+    the first lower directory, which is reached by its descriptor from then on.
+    """
+    layers = [_open_host_directory(path) for path in lower]
+    place = layers[0]
+    options = [(b"lowerdir", b":".join(_by_descriptor(layer) for layer in layers))]
+    if upper_options is not None:
+        place = _scratch(layers[0], upper_options)
+        for key in (b"upper", b"work"):
+            options.append((key + b"dir", _by_descriptor(place) + b"/" + key))
+    tree = mounts.new_filesystem(b"overlay", (*options, *overlay_options))
+    _become_root(context, tree, place)
+    for descriptor in layers if upper_options is not None else layers[1:]:
+        os.close(descriptor)
+
+
+def _scratch(place: int, options: tuple[Option, ...]) -> int:
+    """A tmpfs with the two directories that overlayfs needs, attached at ``place``."""
+    scratch = mounts.new_filesystem(b"tmpfs", options, c.MOUNT_ATTR_NODEV)
+    mounts.attach(scratch, place)
+    below = os.fstat(place)
+    for name in (b"upper", b"work"):
+        paths.make_directory(scratch, name, 0o700)
+    # The merged root shows the attributes of the upper one.
+    call("fchmodat", _chmod_child, scratch, b"upper", below.st_mode & 0o7777)
+    if (below.st_uid, below.st_gid) != (0, 0):
+        call("fchownat", _chown_child, scratch, b"upper", below.st_uid, below.st_gid)
+    return scratch
+
+
+def _chmod_child(directory: int, name: bytes, mode: int) -> None:
+    os.chmod(name, mode, dir_fd=directory)
+
+
+def _chown_child(directory: int, name: bytes, uid: int, gid: int) -> None:
+    os.chown(name, uid, gid, dir_fd=directory, follow_symlinks=False)
+
+
+def root_tmpfs(context: Context, options: tuple[Option, ...]) -> None:
+    """Start from an empty tmpfs as the root; what is in it comes by later steps."""
+    place = _open_host_directory(b"/")
+    _become_root(context, mounts.new_filesystem(b"tmpfs", options), place)
+
+
+def _open_host_directory(path: bytes) -> int:
+    flags = c.O_PATH | c.O_DIRECTORY | c.O_NOFOLLOW | c.O_CLOEXEC
+    found: int = call("open", os.open, path, flags, path=path)
+    return found
+
+
+def _by_descriptor(descriptor: int) -> bytes:
+    return b"/proc/self/fd/%d" % descriptor
+
+
+def _become_root(context: Context, tree: int, place: int) -> None:
+    """Attach the root: pivot_root(2) wants it to be a mount point."""
+    mounts.set_attributes(tree, propagation=c.MS_PRIVATE, recursive=True)
+    mounts.attach(tree, place)
+    os.close(place)
+    context.root = tree
+
+
+def mount_filesystem(
+    context: Context,
+    destination: bytes,
+    kind: bytes,
+    options: tuple[Option, ...],
+    attributes: int,
+    copy_up: bool,
+) -> None:
+    """Mount a new file system; a tmpfs takes the mode of the directory it covers."""
+    if kind in (b"proc", b"sysfs"):
+        # Reached through a symbolic link it would be elsewhere than it looks.
+        resolve = paths.IN_ROOT | c.RESOLVE_NO_SYMLINKS
+        try:
+            target = paths.open_in_root(
+                context.root, destination, c.O_PATH | c.O_DIRECTORY, resolve
+            )
+        except FileNotFoundError:
+            target = paths.ensure_directory(context.root, destination)
+    else:
+        target = paths.ensure_directory(context.root, destination)
+    if kind == b"tmpfs" and not any(key == b"mode" for key, _ in options):
+        mode = os.fstat(target).st_mode & 0o7777
+        options = (*options, (b"mode", b"%o" % mode))
+    mount = mounts.new_filesystem(kind, options, 0 if copy_up else attributes)
+    if copy_up:
+        _copy_up(target, mount)
+        mounts.set_attributes(mount, attributes)
+    mounts.attach(mount, target)
+    os.close(target)
+    os.close(mount)
+
+
+def _copy_up(source: int, target: int) -> None:
+    """Copy a directory's files, directories and links (tmpcopyup); nothing special."""
+    directory = os.open(b".", os.O_RDONLY | c.O_DIRECTORY | c.O_CLOEXEC, dir_fd=source)
+    into = os.open(b".", os.O_RDONLY | c.O_DIRECTORY | c.O_CLOEXEC, dir_fd=target)
+    for name in os.listdir(directory):
+        at = os.stat(name, dir_fd=directory, follow_symlinks=False)
+        if stat.S_ISDIR(at.st_mode):
+            os.mkdir(name, 0o700, dir_fd=into)
+            below = os.open(name, c.O_PATH | c.O_DIRECTORY | c.O_NOFOLLOW, dir_fd=into)
+            above = os.open(
+                name, c.O_PATH | c.O_DIRECTORY | c.O_NOFOLLOW, dir_fd=directory
+            )
+            _copy_up(above, below)
+            os.close(above)
+            os.close(below)
+        elif stat.S_ISLNK(at.st_mode):
+            os.symlink(os.readlink(name, dir_fd=directory), name, dir_fd=into)
+        elif stat.S_ISREG(at.st_mode):
+            _copy_file(directory, into, name)
+        else:
+            continue
+        os.chown(name, at.st_uid, at.st_gid, dir_fd=into, follow_symlinks=False)
+        if not stat.S_ISLNK(at.st_mode):
+            os.chmod(name, at.st_mode & 0o7777, dir_fd=into)
+    os.close(directory)
+    os.close(into)
+
+
+def _copy_file(directory: int, into: int, name: str) -> None:
+    flags = os.O_RDONLY | os.O_NONBLOCK | c.O_NOFOLLOW | c.O_CLOEXEC
+    reading = os.open(name, flags, dir_fd=directory)
+    writing = os.open(
+        name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | c.O_CLOEXEC, 0o600, dir_fd=into
+    )
+    while os.sendfile(writing, reading, None, 1 << 20):
+        pass
+    os.close(reading)
+    os.close(writing)
+
+
+def bind(
+    context: Context,
+    source: bytes,
+    destination: bytes,
+    recursive: bool,
+    attr_set: int,
+    attr_clr: int,
+    rec_set: int,
+    rec_clr: int,
+    propagation: int,
+) -> None:
+    """Show a host file or directory in the container."""
+    tree = mounts.clone_tree_at(source, recursive=recursive)
+    if attr_set or attr_clr:
+        mounts.set_attributes(tree, attr_set, attr_clr)
+    if rec_set or rec_clr:
+        mounts.set_attributes(tree, rec_set, rec_clr, recursive=True)
+    if propagation:
+        mounts.set_attributes(tree, propagation=propagation, recursive=True)
+    if stat.S_ISDIR(os.fstat(tree).st_mode):
+        target = paths.ensure_directory(context.root, destination)
+    else:
+        target = paths.ensure_file(context.root, destination)
+    mounts.attach(tree, target)
+    os.close(target)
+    os.close(tree)
+
+
+def change_propagation(
+    context: Context, destination: bytes, propagation: int, recursive: bool
+) -> None:
+    """Change how mounts spread to and from the mount at ``destination``."""
+    target = paths.open_in_root(context.root, destination)
+    mounts.set_attributes(target, propagation=propagation, recursive=recursive)
+    os.close(target)
+
+
+def change_attributes(
+    context: Context, destination: bytes, attr_set: int, attr_clr: int
+) -> None:
+    """Set attributes (as read-only) of a mount that the set-up had to write to."""
+    target = paths.open_in_root(context.root, destination)
+    mounts.set_attributes(target, attr_set, attr_clr)
+    os.close(target)
+
+
+def make_nodes(
+    context: Context,
+    directory: bytes,
+    nodes: tuple[tuple[bytes, int, int, int, int], ...],
+) -> None:
+    """Make device nodes and FIFOs: (name, mode with type, device, uid, gid)."""
+    parent = paths.ensure_directory(context.root, directory)
+    for name, mode, device, uid, gid in nodes:
+        path = directory + b"/" + name
+        try:
+            call("mknodat", _make_node, parent, name, mode, device, path=path)
+        except FileExistsError:
+            _check_node(parent, name, mode, device)
+        if uid or gid:
+            call("fchownat", _chown_child, parent, name, uid, gid, path=path)
+    os.close(parent)
+
+
+def _make_node(parent: int, name: bytes, mode: int, device: int) -> None:
+    os.mknod(name, mode, device, dir_fd=parent)
+
+
+def _check_node(parent: int, name: bytes, mode: int, device: int) -> None:
+    """What an image brought in a device's place has to be that device."""
+    found = os.stat(name, dir_fd=parent, follow_symlinks=False)
+    if (stat.S_IFMT(found.st_mode), found.st_rdev) != (stat.S_IFMT(mode), device):
+        fail("mknodat", errno.EEXIST, name)
+
+
+def bind_nodes(context: Context, directory: bytes, names: tuple[bytes, ...]) -> None:
+    """Show the host's own devices: where mknod(2) is refused (user namespaces)."""
+    for name in names:
+        path = directory + b"/" + name
+        bind(context, path, path, False, 0, 0, 0, 0, 0)
+
+
+def make_symlinks(context: Context, links: tuple[tuple[bytes, bytes], ...]) -> None:
+    """Make symbolic links (path, target), unless something is there already."""
+    for path, target in links:
+        parent, name = paths.ensure_parent(context.root, path)
+        try:
+            call("symlinkat", _symlink, target, parent, name, path=path)
+        except FileExistsError:
+            pass
+        finally:
+            os.close(parent)
+
+
+def _symlink(target: bytes, parent: int, name: bytes) -> None:
+    os.symlink(target, name, dir_fd=parent)
+
+
+def make_directories(
+    context: Context, directories: tuple[tuple[bytes, int], ...]
+) -> None:
+    """Make directories (path, mode)."""
+    for path, mode in directories:
+        os.close(paths.ensure_directory(context.root, path, mode))
+
+
+def mask(context: Context, masked: tuple[bytes, ...]) -> None:
+    """Make paths unreadable: files show as /dev/null, directories as empty."""
+    empty = -1
+    for path in masked:
+        try:
+            target = paths.open_in_root(context.root, path)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        if stat.S_ISDIR(os.fstat(target).st_mode):
+            if empty < 0:
+                empty = _empty_directory()
+            tree = mounts.clone_tree(empty)
+        else:
+            tree = mounts.clone_tree(_checked_null(context))
+        mounts.attach(tree, target)
+        os.close(tree)
+        os.close(target)
+    if empty >= 0:
+        os.close(empty)
+
+
+def _empty_directory() -> int:
+    options = ((b"nr_blocks", b"1"), (b"nr_inodes", b"1"))
+    return mounts.new_filesystem(b"tmpfs", options, c.MOUNT_ATTR_RDONLY)
+
+
+def _checked_null(context: Context) -> int:
+    """The host's /dev/null, proved to be one: a container's could be anything."""
+    if context.null < 0:
+        path = b"/dev/null"
+        null = call("open", os.open, path, c.O_PATH | c.O_NOFOLLOW | c.O_CLOEXEC)
+        found = os.fstat(null)
+        if not stat.S_ISCHR(found.st_mode) or found.st_rdev != os.makedev(1, 3):
+            fail("open", errno.ENODEV, path)
+        context.null = null
+    return context.null
+
+
+def make_readonly(context: Context, readonly: tuple[bytes, ...]) -> None:
+    """Mount paths read-only on themselves."""
+    for path in readonly:
+        try:
+            target = paths.open_in_root(context.root, path)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        tree = mounts.clone_tree(target, recursive=True)
+        mounts.set_attributes(tree, c.MOUNT_ATTR_RDONLY, recursive=True)
+        mounts.attach(tree, target)
+        os.close(tree)
+        os.close(target)
+
+
+def write_sysctl(_context: Context, values: tuple[tuple[bytes, bytes], ...]) -> None:
+    """Write kernel parameters through a proc file system that nobody else can see."""
+    proc = mounts.new_filesystem(b"proc", ())
+    strict = c.RESOLVE_BENEATH | c.RESOLVE_NO_XDEV | c.RESOLVE_NO_SYMLINKS
+    for key, value in values:
+        path = b"sys/" + key
+        file = paths.open_in_root(
+            proc, path, os.O_WRONLY, strict | c.RESOLVE_NO_MAGICLINKS
+        )
+        call("write", os.write, file, value, path=path)
+        os.close(file)
+    os.close(proc)
+
+
+def root_attributes(context: Context, attributes: int) -> None:
+    """Set attributes (as read-only) of the root mount."""
+    mounts.set_attributes(context.root, attributes)
+
+
+def root_propagation(context: Context, propagation: int) -> None:
+    """Set how mounts spread to and from the root mount."""
+    mounts.set_attributes(context.root, propagation=propagation)
+
+
+def pivot(context: Context) -> None:
+    """Make the root the root, and let go of the host's."""
+    old = call("open", os.open, b"/", c.O_PATH | c.O_DIRECTORY | c.O_CLOEXEC)
+    call("fchdir", os.fchdir, context.root)
+    mounts.pivot_root(b".", b".")
+    # Both are mounted at "/" now, the old one on top as seen from here.
+    call("fchdir", os.fchdir, old)
+    mounts.unmount_detach(b".")
+    call("chdir", os.chdir, b"/")
+    os.close(old)
+
+
+def move_root(context: Context) -> None:
+    """Make the root the root without pivot_root(2), which an initramfs refuses.
+
+    The host's mounts stay reachable to who can leave a chroot, so every proc and sysfs
+    of the host, whose masks would not hold, is taken away first.
+    """
+    own = os.readlink(_by_descriptor(context.root)).rstrip(b"/") + b"/"
+    for mount_point in _host_kernel_filesystems(own):
+        try:
+            mounts.unmount_detach(mount_point)
+        except OSError:
+            place = paths.open_in_root(c.AT_FDCWD, mount_point)
+            mounts.attach(_empty_directory(), place)
+    place = call("open", os.open, b"/", c.O_PATH | c.O_DIRECTORY | c.O_CLOEXEC)
+    call("fchdir", os.fchdir, context.root)
+    mounts.attach(context.root, place)
+    call("chroot", os.chroot, b".")
+    call("chdir", os.chdir, b"/")
+    os.close(place)
+
+
+def _host_kernel_filesystems(own: bytes) -> list[bytes]:
+    """Mount points of proc and sysfs that aren't below ``own``, deepest first."""
+    with open("/proc/self/mountinfo", "rb", buffering=0) as file:
+        text = file.readall() or b""
+    found = []
+    for line in text.splitlines():
+        fields = line.split(b" ")
+        kind = fields[fields.index(b"-") + 1]
+        mount_point = fields[4].replace(b"\\040", b" ")
+        if kind in (b"proc", b"sysfs") and not mount_point.startswith(own):
+            found.append(mount_point)
+    return sorted(found, key=len, reverse=True)

@@ -1,0 +1,250 @@
+"""The spawner: a process of one thread that forks a child for every request.
+
+Started by `aiocontainer.proc.spawner` from a sealed copy of the interpreter. It outlives
+nothing: when the program that started it is gone it ends that program's containers.
+"""
+
+from __future__ import annotations
+
+import _signal
+import _socket
+import gc
+import marshal
+import os
+import select
+import sys
+
+from ..._sys import constants as c
+from ..._sys import identity
+from ..._sys.descriptors import close_others
+from ..._sys import namespaces, signals
+from ..._sys.namespaces import clone, open_namespace, setns
+from .. import init_pipe
+from . import child, init_program, lockdown, wire
+from .janitor import Janitor
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, NoReturn
+
+CONTROL = 3
+"""Descriptor number of the control socket, put there by the program."""
+
+_MAX_DESCRIPTORS = 253  # SCM_MAX_FD of include/net/scm.h
+
+
+def main() -> NoReturn:
+    """Serve requests until the program has gone, then clean up after it and exit."""
+    program = os.getppid()
+    close_others((0, 1, 2, CONTROL))
+    identity.set_dumpable(False)
+    identity.set_name("aiocontainer")
+    os.umask(0)
+    os.chdir("/")
+    _signal.pthread_sigmask(_signal.SIG_BLOCK, _signal.valid_signals())
+    # A pidfd and not only the socket: a fork of the program holds the socket open too.
+    watched = os.pidfd_open(program)
+    if os.getppid() != program:
+        os._exit(0)
+    namespaces.probe_clone3()
+    signals.default_internal()
+    control = _socket.socket(fileno=CONTROL)
+    os.set_inheritable(CONTROL, False)
+    spawner = Spawner(control)
+    lockdown.warm_up()
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    lockdown.lock()
+    try:
+        spawner.serve(watched)
+    except BaseException as error:
+        # A traceback would look for source files; the program shows this line.
+        os.write(2, f"{type(error).__name__}: {error}".encode("utf-8", "replace"))
+    finally:
+        spawner.janitor.clean_up()
+        os._exit(0)
+
+
+class Spawner:
+    """Receives requests one by one; each start becomes a child."""
+
+    def __init__(self, control: _socket.socket) -> None:
+        self._control = control
+        self._buffer = bytearray(init_pipe.INLINE_REQUEST + 4096)
+        self._own_pid_namespace = open_namespace(b"/proc/self/ns/pid")
+        self.init_program = init_program.make()
+        self.janitor = Janitor()
+
+    def serve(self, program: int) -> None:
+        """Handle requests until the socket or the program (a pidfd) has ended."""
+        poll = select.poll()
+        poll.register(CONTROL, select.POLLIN)
+        poll.register(program, select.POLLIN)
+        while True:
+            for descriptor, events in poll.poll():
+                if descriptor == program:
+                    return
+                if events & select.POLLIN:
+                    if not self._receive():
+                        return
+                elif events & (select.POLLHUP | select.POLLERR):
+                    return
+
+    def _receive(self) -> bool:
+        size, ancillary, _, _ = self._control.recvmsg_into(
+            [self._buffer],
+            _socket.CMSG_SPACE(_MAX_DESCRIPTORS * 4),
+            _socket.MSG_CMSG_CLOEXEC,
+        )
+        if size == 0:
+            return False
+        descriptors: list[int] = []
+        for _level, _kind, data in ancillary:
+            descriptors += memoryview(data)[: len(data) // 4 * 4].cast("i").tolist()
+        try:
+            request = marshal.loads(memoryview(self._buffer)[:size])
+            if request[0] == "memfd":
+                request = marshal.loads(_read_all(descriptors.pop()))
+            self._handle(request, descriptors)
+        finally:
+            for descriptor in descriptors:
+                os.close(descriptor)
+        return True
+
+    def _handle(self, request: tuple[Any, ...], descriptors: list[int]) -> None:
+        match request:
+            case ("start", *fields):
+                self._start(fields, descriptors)
+            case ("watch", key, directories, stale):
+                self.janitor.forget(stale)
+                self.janitor.watch(key, directories)
+                if descriptors:
+                    self.janitor.adopt(key, descriptors.pop())
+            case ("forget", stale):
+                self.janitor.forget(stale)
+            case ("find", key):
+                self._find(key, descriptors[0])
+
+    def _start(self, fields: list[Any], descriptors: list[int]) -> None:
+        pipe = descriptors[0]
+        key, user_namespace, *rest = fields
+        try:
+            if user_namespace is None:
+                self._launch(key, rest, descriptors)
+            else:
+                self._launch_inside(key, user_namespace, rest, descriptors)
+        except OSError as error:
+            wire.report(pipe, -1, error)
+
+    def _launch_inside(
+        self, key: int, namespace: bytes, fields: list[Any], descriptors: list[int]
+    ) -> None:
+        """Start from inside a joined user namespace, so that it owns the new ones.
+
+        There is no way back out of a user namespace, so an intermediate goes in. It is
+        a CLONE_PARENT child too: its own CLONE_PARENT child then is the program's.
+        """
+        joined = open_namespace(namespace)
+        try:
+            pid, pidfd = clone(c.CLONE_PARENT)
+            if pid == 0:
+                self._intermediate(joined, key, fields, descriptors)
+            self.janitor.adopt(key, pidfd)
+        finally:
+            os.close(joined)
+
+    def _intermediate(
+        self, joined: int, key: int, fields: list[Any], descriptors: list[int]
+    ) -> NoReturn:
+        try:
+            wire.send_hello(descriptors[0], init_pipe.INTERMEDIATE)
+            setns(joined, c.CLONE_NEWUSER)
+            self._launch(key, fields, descriptors)
+        except OSError as error:
+            wire.report(descriptors[0], -1, error)
+        finally:
+            os._exit(0)
+
+    def _launch(self, key: int, fields: list[Any], descriptors: list[int]) -> None:
+        flags, pid_namespace, cgroup, proc_files, join_files, steps, fault = fields
+        cgroup_index, cgroup_fallback = cgroup
+        opened: list[int] = []
+        barrier: tuple[int, int] | None = None
+        try:
+            for path in join_files:
+                opened.append(os.open(path, os.O_WRONLY | os.O_CLOEXEC))
+            join = tuple(opened)
+            if proc_files:
+                barrier = os.pipe2(os.O_CLOEXEC)
+                opened += barrier
+            if cgroup_index is not None and namespaces.clone3_refused:
+                opened.append(os.open(cgroup_fallback, os.O_WRONLY | os.O_CLOEXEC))
+                join, cgroup_index = (*join, opened[-1]), None
+            switched = self._enter_pid_namespace(pid_namespace, descriptors)
+            try:
+                born_in = -1 if cgroup_index is None else descriptors[cgroup_index]
+                pid, pidfd = clone(flags | c.CLONE_PARENT, born_in)
+                if pid == 0:
+                    context = child.Context(descriptors, join, self.init_program)
+                    child.main(context, barrier[0] if barrier else -1, steps, fault)
+            finally:
+                if switched:
+                    setns(self._own_pid_namespace, c.CLONE_NEWPID)
+            self.janitor.adopt(key, pidfd)
+            if barrier is not None:
+                _write_proc_files(pid, proc_files)
+                os.write(barrier[1], b"g")
+        finally:
+            for descriptor in opened:
+                os.close(descriptor)
+
+    def _enter_pid_namespace(
+        self, wanted: int | bytes | None, descriptors: list[int]
+    ) -> bool:
+        """Let the next child be born in a pid namespace: that of a pidfd, or a path.
+
+        setns(2) with CLONE_NEWPID moves only the children to come, so a privileged
+        spawner can go there and back, and no intermediate process is needed.
+        """
+        if wanted is None:
+            return False
+        if isinstance(wanted, int):
+            setns(descriptors[wanted], c.CLONE_NEWPID)
+            return True
+        namespace = open_namespace(wanted)
+        try:
+            setns(namespace, c.CLONE_NEWPID)
+        finally:
+            os.close(namespace)
+        return True
+
+    def _find(self, key: int, reply: int) -> None:
+        """Hand out the pidfds of children that died before their HELLO."""
+        for pidfd in self.janitor.pidfds(key):
+            wire.send_descriptor(reply, init_pipe.HELLO, pidfd)
+
+
+def _write_proc_files(pid: int, files: tuple[tuple[str, bytes], ...]) -> None:
+    for name, data in files:
+        path = f"/proc/{pid}/{name}"
+        descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            os.write(descriptor, data)
+        except OSError as error:
+            error.filename = path
+            raise
+        finally:
+            os.close(descriptor)
+
+
+def _read_all(descriptor: int) -> bytes:
+    try:
+        size = os.fstat(descriptor).st_size
+        return os.pread(descriptor, size, 0)
+    finally:
+        os.close(descriptor)
+
+
+if __name__ == "__main__":
+    sys.exit("started by aiocontainer.proc.spawner only")

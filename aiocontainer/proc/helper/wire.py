@@ -1,0 +1,56 @@
+"""What a child sends on its init pipe, and how."""
+
+from __future__ import annotations
+
+import _socket
+import os
+import struct
+
+from ..._sys.libc import call
+from .. import init_pipe
+
+
+def send_hello(pipe: int, kind: bytes) -> None:
+    """Make ourselves known by a pidfd, before anything can go wrong.
+
+    The child does this and not the spawner: whatever becomes of the spawner, the
+    program knows each child that runs. The kernel adds our pid as the program sees it
+    (SCM_CREDENTIALS).
+    """
+    pidfd = call("pidfd_open", os.pidfd_open, os.getpid())
+    send_descriptor(pipe, kind, pidfd)
+    os.close(pidfd)
+
+
+def send_descriptor(pipe: int, kind: bytes, descriptor: int) -> None:
+    """Send one message with one descriptor."""
+    sock = _socket.socket(fileno=pipe)
+    rights = (_socket.SOL_SOCKET, _socket.SCM_RIGHTS, struct.pack("i", descriptor))
+    try:
+        call("sendmsg", sock.sendmsg, [kind], [rights], _socket.MSG_NOSIGNAL)
+    finally:
+        sock.detach()
+
+
+def report(pipe: int, index: int, error: BaseException) -> None:
+    """Say which step failed and how, as long as somebody listens."""
+    sock = _socket.socket(fileno=pipe)
+    try:
+        sock.send(_describe(index, error), _socket.MSG_NOSIGNAL | _socket.MSG_DONTWAIT)
+    except OSError:
+        pass
+    finally:
+        sock.detach()
+
+
+def _describe(index: int, error: BaseException) -> bytes:
+    if not isinstance(error, OSError):
+        reason = f"{type(error).__name__}: {error}"
+        return init_pipe.encode_failed(index, 0, b"", reason)
+    path = error.filename
+    if isinstance(path, str):
+        path = os.fsencode(path)
+    elif not isinstance(path, bytes):
+        path = b""
+    reason = "; ".join((error.strerror or str(error), *getattr(error, "__notes__", ())))
+    return init_pipe.encode_failed(index, error.errno or 0, path, reason)

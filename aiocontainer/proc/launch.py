@@ -1,0 +1,147 @@
+"""From "run this" to a child of the helper: what to pass, and into which cgroup."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from .._sys import pidfd as sys_pidfd
+from ..cgroups import Cgroup
+from ..config import ProcessSettings
+from ..errors import ConfigError
+from ..plan.compile import Plan, Program
+from . import handshake
+from .result import Usage
+from .stdio import Stdio
+
+Arg: TypeAlias = "str | bytes | os.PathLike[str]"
+"""One argument of a program."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A program to be run, checked."""
+
+    args: tuple[Arg, ...] | None
+    """``None`` is the built-in init."""
+    settings: ProcessSettings
+    terminal: tuple[int, int] | None = None
+    """(rows, columns); 0 for the kernel's default."""
+    pass_fds: tuple[int, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The arguments as text."""
+        return tuple(map(os.fsdecode, self.args or ("init",)))
+
+    def program(self, stdio: Stdio) -> tuple[Program, list[int]]:
+        """What the plan has to know, and the descriptors that its indexes mean.
+
+        Index 0 is the init pipe, which the handshake adds.
+        """
+        sources = dict(enumerate(stdio.child or ()))
+        own = tuple(n + 1 for n in sources if stdio.is_pipe(n))
+        if self.terminal is not None:
+            own = (0,)
+        sources.update((number, number) for number in self.pass_fds)
+        passed = tuple((n, index) for index, n in enumerate(sources, start=1))
+        program = Program(self.args, passed, own, self.terminal)
+        return program, list(sources.values())
+
+
+def checked(
+    args: Sequence[Arg],
+    settings: ProcessSettings,
+    terminal: bool | tuple[int, int],
+    pass_fds: Sequence[int],
+) -> Request:
+    """A request whose every part can be used.
+
+    Raises:
+        ConfigError: naming the argument.
+    """
+    if isinstance(args, str | bytes) or not args:
+        raise ConfigError("args", "should be a program and its arguments, in a list")
+    for index, arg in enumerate(args):
+        _check_arg(f"args[{index}]", arg)
+    if not os.fsencode(args[0]):
+        raise ConfigError("args[0]", "is empty")
+    for index, number in enumerate(pass_fds):
+        _check_passed(f"pass_fds[{index}]", number)
+    size = None
+    if not isinstance(terminal, bool):
+        size = terminal
+    elif terminal:
+        size = (0, 0)
+    if size is not None and not all(0 <= count <= 0xFFFF for count in size):
+        raise ConfigError("terminal", "rows and columns go from 0 to 65535")
+    return Request(tuple(args), settings, size, tuple(pass_fds))
+
+
+def _check_arg(field: str, arg: Arg) -> None:
+    try:
+        encoded = os.fsencode(arg)
+    except (TypeError, UnicodeEncodeError) as error:
+        raise ConfigError(field, f"can't be passed: {error}") from None
+    if b"\0" in encoded:
+        raise ConfigError(field, "contains a NUL")
+
+
+def _check_passed(field: str, number: int) -> None:
+    if not isinstance(number, int) or number < 3:
+        raise ConfigError(field, "should be a descriptor number from 3 on")
+    try:
+        fcntl.fcntl(number, fcntl.F_GETFD)
+    except (OSError, OverflowError):
+        raise ConfigError(field, f"descriptor {number} is not open") from None
+
+
+async def launch(
+    key: int, plan: Plan, descriptors: list[int], cgroup: Cgroup | None
+) -> handshake.Child:
+    """Have the plan carried out, in a cgroup. Cancellation and errors: `handshake`."""
+    if cgroup is None:
+        return await handshake.start(key, plan, plan.wire(), descriptors)
+    entry = cgroup.entry()
+    if entry.clone_directory is None:
+        return await handshake.start(
+            key, plan, plan.wire(), descriptors, join_files=entry.join_files
+        )
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+    directory = os.open(entry.clone_directory, flags)
+    try:
+        return await handshake.start(
+            key,
+            plan,
+            plan.wire(),
+            [*descriptors, directory],
+            join_files=entry.join_files,
+            cgroup=(1 + len(descriptors), entry.clone_fallback),
+        )
+    finally:
+        os.close(directory)
+
+
+def usage_of(ended: sys_pidfd.Exit, wall_s: float, cgroup: Cgroup | None) -> Usage:
+    """What a process used, by its cgroup where there is one, else by the kernel's
+    ``rusage`` of it and the children it waited for."""
+    counted = None if cgroup is None else cgroup.usage()
+    if counted is None:
+        return Usage(wall_s, ended.user_s, ended.system_s, ended.peak_rss_bytes)
+    exact = counted.cpu_user_s is not None and counted.cpu_system_s is not None
+    return Usage(
+        wall_s,
+        counted.cpu_user_s if exact else ended.user_s,  # type: ignore[arg-type]
+        counted.cpu_system_s if exact else ended.system_s,  # type: ignore[arg-type]
+        counted.memory_peak_bytes or ended.peak_rss_bytes,
+        counted.swap_peak_bytes,
+        counted.io_read_bytes,
+        counted.io_write_bytes,
+        counted.throttled_periods,
+        counted.throttled_s,
+        counted.oom_kills,
+        counted.pids_peak,
+    )

@@ -1,0 +1,236 @@
+"""A process in a container."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from typing import Final
+
+import anyio
+from anyio import abc
+
+from .._sys import pidfd as sys_pidfd
+from . import spawner
+from .handshake import Child
+from .result import ExitReason, Usage
+from .stdio import Stdio
+from .streams import ReceiveStream, SendStream
+from .terminal import Terminal
+
+KILL_PATIENCE_S: Final = 10.0
+"""How long the end of a killed process is waited for: one in uninterruptible sleep
+(state D) can't be hurried."""
+
+
+class Process(abc.Process):
+    """A program running in a container. Made by `Container.start`.
+
+    A superset of ``anyio.abc.Process``. Usable as an async context manager: leaving the
+    block kills what is still running.
+    """
+
+    def __init__(
+        self,
+        args: tuple[str, ...],
+        child: Child,
+        stdio: Stdio,
+        key: int,
+        started: float,
+        kill_tree: Callable[[], None],
+        finish: Callable[[sys_pidfd.Exit, float], Usage],
+    ) -> None:
+        """For `Container` alone.
+
+        Args:
+            args: what was executed.
+            child: its descriptors are taken over.
+            stdio: its streams are taken over.
+            key: what the spawner's janitor knows it by.
+            started: when, by ``time.monotonic``.
+            kill_tree: sends SIGKILL to it and its descendants.
+            finish: called once, after its end, before anybody hears of it.
+        """
+        self.args = args
+        self._pid = child.pid
+        self._pidfd = child.pidfd
+        self._terminal = None if child.terminal is None else Terminal(child.terminal)
+        self._stdio = stdio
+        self._key = key
+        self._started = started
+        self._kill_tree = kill_tree
+        self._finish = finish
+        self._turn = anyio.Lock()
+        self._watching = False
+        self._returncode: int | None = None
+        self._usage: Usage | None = None
+        self._cause: ExitReason | None = None
+
+    def __repr__(self) -> str:
+        state = "running" if self._usage is None else f"returncode={self._returncode}"
+        return f"<Process {' '.join(self.args)!r} pid={self._pid} {state}>"
+
+    # -- what is known without waiting ------------------------------------------------
+
+    @property
+    def pid(self) -> int:
+        """Process id as the program (not the container) sees it."""
+        return self._pid
+
+    @property
+    def returncode(self) -> int | None:
+        """Exit status, negative for a signal; ``None`` while it runs (or if unknown)."""
+        self._look()
+        return self._returncode
+
+    @property
+    def pidfd(self) -> int:
+        """A pidfd of it, which stays the process's own; -1 once it has ended."""
+        return self._pidfd
+
+    @property
+    def ended(self) -> bool:
+        """Whether it has ended."""
+        self._look()
+        return self._usage is not None
+
+    @property
+    def reason(self) -> ExitReason | None:
+        """Why it ended; ``None`` while it runs."""
+        self._look()
+        if self._usage is None:
+            return None
+        if self._returncode is None:
+            return ExitReason.UNKNOWN
+        killed = self._returncode == -signal.SIGKILL
+        if self._usage.oom_kills and self._returncode != 0 and not self._cause:
+            return ExitReason.OOM_KILLED
+        if self._cause is not None and killed:
+            return self._cause
+        return ExitReason.SIGNALED if self._returncode < 0 else ExitReason.EXITED
+
+    @property
+    def usage(self) -> Usage | None:
+        """What it used; ``None`` while it runs."""
+        self._look()
+        return self._usage
+
+    @property
+    def stdin(self) -> SendStream | None:
+        """Where to send its input, if ``stdin=PIPE``."""
+        return self._stdio.stdin
+
+    @property
+    def stdout(self) -> ReceiveStream | None:
+        """Its output, if ``stdout=PIPE``."""
+        return self._stdio.stdout
+
+    @property
+    def stderr(self) -> ReceiveStream | None:
+        """Its errors, if ``stderr=PIPE``."""
+        return self._stdio.stderr
+
+    @property
+    def terminal(self) -> Terminal | None:
+        """Its terminal, if it has one."""
+        return self._terminal
+
+    # -- waiting ----------------------------------------------------------------------
+
+    async def wait(self) -> int:
+        """Wait until it has ended; any number of tasks may.
+
+        A descendant that keeps stdout open doesn't hold this up. Cancelling this
+        leaves the process running.
+
+        Returns:
+            Exit status, or the negative number of the signal that ended it.
+
+        Raises:
+            ChildProcessError: it ended, and nobody knows how (see `ExitReason`).
+        """
+        await self.wait_for_end()
+        if self._returncode is None:
+            raise ChildProcessError(
+                f"the status of pid {self._pid} was taken elsewhere"
+            )
+        return self._returncode
+
+    async def wait_for_end(self) -> None:
+        """Like `wait`, without saying how it ended."""
+        while not self.ended:
+            async with self._turn:  # anyio lets only one task watch a descriptor
+                if self.ended:
+                    return
+                self._watching = True
+                try:
+                    await anyio.wait_readable(self._pidfd)
+                finally:
+                    self._watching = False
+                    self._close_pidfd_after_end()
+
+    def _look(self) -> None:
+        """Collect its end if there is one."""
+        if self._usage is None:
+            ended = sys_pidfd.reap(self._pidfd)
+            if ended is not None:
+                self._returncode = ended.status
+                self._usage = self._finish(ended, time.monotonic() - self._started)
+                spawner.forget(self._key)
+                self._close_pidfd_after_end()
+
+    def _close_pidfd_after_end(self) -> None:
+        # Not under a task that watches it: the loop would never wake that task.
+        if self._usage is not None and not self._watching and self._pidfd >= 0:
+            os.close(self._pidfd)
+            self._pidfd = -1
+
+    # -- ending -----------------------------------------------------------------------
+
+    def send_signal(self, signal: int) -> None:
+        """Send a signal to the process itself (not to its descendants).
+
+        Nothing happens if it has ended: pidfds never reach somebody else.
+        """
+        if not self.ended:
+            sys_pidfd.send_signal(self._pidfd, signal)
+
+    def terminate(self) -> None:
+        """Send SIGTERM. Pid 1 of a container ignores it unless it handles it."""
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """Send SIGKILL to the process and all its descendants."""
+        if not self.ended:
+            self._kill_tree()
+
+    def kill_because(self, cause: ExitReason) -> None:
+        """Kill it and its descendants, and have ``cause`` told as the reason."""
+        if not self.ended:
+            self._cause = self._cause or cause
+            self._kill_tree()
+
+    async def end(self, cause: ExitReason = ExitReason.CANCELLED) -> None:
+        """Kill it and its descendants, and wait until it has ended; bounded in time.
+
+        Not cancellable: an unreaped process would stay a zombie.
+        """
+        if self.ended:
+            return
+        with anyio.CancelScope(shield=True), anyio.move_on_after(KILL_PATIENCE_S):
+            self.kill_because(cause)
+            await self.wait_for_end()
+
+    def close_streams(self) -> None:
+        """Close what is open of its streams and terminal."""
+        self._stdio.close()
+        if self._terminal is not None:
+            self._terminal.close()
+
+    async def aclose(self) -> None:
+        """Kill it if it is still running, and close its streams."""
+        try:
+            await self.end()
+        finally:
+            self.close_streams()
