@@ -43,7 +43,7 @@ def devpts():
 def pty(devpts):
     opened = open_pty(devpts)
     yield opened
-    for number in opened[:2]:
+    for number in (opened.master, opened.slave):
         with contextlib.suppress(OSError):
             os.close(number)
 
@@ -241,7 +241,7 @@ async def test_a_size_that_the_kernel_cannot_hold_is_refused(pty, size):
     terminal.close()
 
 
-async def test_reading_and_sending_at_once(pty):
+async def test_reading_and_sending_at_once(pty, start):
     child = start(
         pty.slave, "sh", "-c", "stty raw -echo; echo ready; exec head -c 200000"
     )
