@@ -119,9 +119,13 @@ def test_opening_makes_no_controlling_terminal(devpts):
     subprocess.run(command, check=True, pass_fds=[devpts])
 
 
-def test_a_directory_that_is_no_devpts_is_refused(tmp_path):
-    """Nothing in it is even opened: a FIFO would hang, a device might act."""
-    os.mkfifo(tmp_path / "ptmx")
+@pytest.mark.parametrize("kind", ["fifo", "ptmx", "empty"])
+def test_a_directory_that_is_no_devpts_is_refused(tmp_path, kind):
+    """A ptmx node alone isn't enough: it would give a pty of the host's devpts."""
+    if kind == "fifo":
+        os.mkfifo(tmp_path / "ptmx")
+    elif kind == "ptmx":
+        os.mknod(tmp_path / "ptmx", stat.S_IFCHR | 0o666, os.makedev(5, 2))
     directory = os.open(tmp_path, os.O_RDONLY | os.O_DIRECTORY)
     with pytest.raises(OSError) as caught:
         open_pty(directory)

@@ -152,6 +152,24 @@ async def test_what_is_in_the_pipe_is_taken_without_waiting(output):
     assert sink.stdout.received_bytes == 60_000
 
 
+async def test_no_more_is_taken_than_was_there():
+    """Whatever is taken is written again at once, as by a process that goes on."""
+    reader, writer = os.pipe()
+
+    class Refilled(ReceiveStream):
+        def receive_nowait(self, max_bytes):
+            data = super().receive_nowait(max_bytes)
+            os.write(writer, data)
+            return data
+
+    sink = Sink(None)
+    os.write(writer, b"x" * 1000)
+    async with Refilled(reader) as stream:
+        drain_available(stream, sink.stdout)
+    os.close(writer)
+    assert sink.stdout.received_bytes == 1000
+
+
 async def test_lines_read_ahead_are_taken_too(output):
     stream, writer = output
     os.write(writer, b"a\nb\nc")

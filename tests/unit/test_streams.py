@@ -167,31 +167,30 @@ async def test_closing_wakes_the_task_that_sends(input_):
         pass
 
 
-async def test_a_descriptor_number_reused_after_closing_is_not_disturbed():
-    """The waiting task of the old owner cleans up by number, after it was woken."""
+async def test_closing_does_not_disturb_the_next_owner_of_the_number():
+    """The task that waited cleans up by number, some time after it was woken."""
     reader, writer = os.pipe()
     old = ReceiveStream(reader)
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(_expect, anyio.ClosedResourceError, old.receive)
-        await until(lambda: old.is_busy)
-        old.close()
-        again = os.pipe()  # takes the lowest free numbers
-        new = ReceiveStream(again[0])
-        got = []
 
-        async def receive():
-            got.append(await new.receive())
-
-        tasks.start_soon(receive)
+    async def write_later():
         await until(lambda: new.is_busy)
         for _ in range(3):
             await anyio.lowlevel.checkpoint()
-        os.write(again[1], b"x")
+        os.write(next_writer, b"x")
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(_expect, anyio.ClosedResourceError, old.receive)
+        await until(lambda: old.is_busy)
+        tasks.start_soon(write_later)
+        # No other task runs from here until the new stream waits.
+        old.close()
+        next_reader, next_writer = os.pipe()  # the lowest free numbers
+        new = ReceiveStream(next_reader)
         with anyio.fail_after(5):
-            await until(lambda: got)
+            assert await new.receive() == b"x"
     new.close()
     os.close(writer)
-    os.close(again[1])
+    os.close(next_writer)
 
 
 async def test_a_closed_stream_says_so(output, input_):
