@@ -4,7 +4,12 @@ No thread, no task of its own, no polling: see `kernfs` for how the kernel is wa
 for, `hub` for how streams share it, `records` for what can happen.
 """
 
-from .cgroup_events import CgroupEventsSource, PidsSource
+from .cgroup_events import (
+    CgroupEventsSource,
+    PidsSource,
+    PidsTreeSource,
+    pids_source,
+)
 from .hub import EventHub
 from .oom import MemoryEventsSource, OomSource, OomWatch, oom_source, read_oom_kills
 from .pressure import (
@@ -52,6 +57,7 @@ __all__ = (
     "Paused",
     "PidsMax",
     "PidsSource",
+    "PidsTreeSource",
     "Pressure",
     "PressureLevel",
     "PressureResource",
@@ -62,6 +68,7 @@ __all__ = (
     "Source",
     "ThresholdSource",
     "oom_source",
+    "pids_source",
     "pressure_path",
     "read_oom_kills",
 )

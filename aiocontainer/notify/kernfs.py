@@ -189,7 +189,6 @@ class Poller:
             return
         self._epoll.close()
         self._epoll = None
-        self._timers.clear()
 
 
 _current: Final = anyio.lowlevel.RunVar[Poller]("aiocontainer.notify.poller")

@@ -12,7 +12,7 @@ distance. v2 changes the file after the kill, and counts at all levels above too
 from __future__ import annotations
 
 import os
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import ClassVar, Final, Literal
 
@@ -20,7 +20,14 @@ from .cgroup_events import CgroupEventsSource
 from .hub import EventHub
 from .kernfs import EventFd, Timer, current_poller
 from .records import Event, MemoryHigh, MemoryMax, Oom
-from .source import FileSource, Source, cgroup_gone, parse_counts, read_text
+from .source import (
+    FileSource,
+    Source,
+    cgroup_gone,
+    cgroups_below,
+    parse_counts,
+    read_text,
+)
 from .stream import EventStream
 
 __all__ = (
@@ -69,20 +76,6 @@ def _read_v1(directory: str) -> Kills:
 def _read_local_v2(directory: str) -> Kills:
     counts = parse_counts(read_text(f"{directory}/memory.events.local"))
     return Kills(counts.get("oom_kill", 0), counts.get("oom_group_kill", 0))
-
-
-def cgroups_below(directory: str) -> Iterator[str]:
-    """The directory itself and all cgroups below it, parents first."""
-    yield directory
-    try:
-        if os.stat(directory).st_nlink <= 2:  # kernfs: 2 + number of directories
-            return
-        with os.scandir(directory) as entries:
-            below = [entry.path for entry in entries if entry.is_dir()]
-    except OSError:  # removed meanwhile
-        return
-    for path in below:
-        yield from cgroups_below(path)
 
 
 class OomSource(Source):

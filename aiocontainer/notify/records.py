@@ -140,10 +140,11 @@ class PidsMax:
     """A fork was refused: ``pids.max`` was reached."""
 
     count: int
-    """How often since the last such record."""
+    """How often since the last such record of this cgroup."""
     total: int
     """How often since the cgroup was made."""
     cgroup: str
+    """v1: the cgroup that wanted to fork; v2: the one watched."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
 from typing import ClassVar, Final, Protocol
 
 from .._sys.libc import call
@@ -19,6 +19,7 @@ __all__ = (
     "Sink",
     "Source",
     "cgroup_gone",
+    "cgroups_below",
     "parse_counts",
     "read_text",
 )
@@ -213,6 +214,20 @@ def read_text(path: str) -> str:
     finally:
         os.close(fd)
     return text.decode("ascii", "replace")
+
+
+def cgroups_below(directory: str) -> Iterator[str]:
+    """The directory itself and all cgroups below it, parents first."""
+    yield directory
+    try:
+        if os.stat(directory).st_nlink <= 2:  # kernfs: 2 + number of directories
+            return
+        with os.scandir(directory) as entries:
+            below = [entry.path for entry in entries if entry.is_dir()]
+    except OSError:  # removed meanwhile
+        return
+    for path in below:
+        yield from cgroups_below(path)
 
 
 def cgroup_gone(directory: str, inode: int) -> bool:

@@ -52,12 +52,12 @@ def unified_root() -> Path | None:
     return None
 
 
-def pids_root() -> Path | None:
-    """Where cgroups with the pids controller can be made, v1 or v2."""
+def pids_root() -> tuple[Path, int] | None:
+    """Where cgroups with the pids controller can be made, and the version."""
     if Path("/sys/fs/cgroup/pids/cgroup.procs").exists():
-        return Path("/sys/fs/cgroup/pids")
+        return Path("/sys/fs/cgroup/pids"), 1
     if "pids" in _words(Path("/sys/fs/cgroup/cgroup.subtree_control")):
-        return Path("/sys/fs/cgroup")
+        return Path("/sys/fs/cgroup"), 2
     return None
 
 
@@ -120,12 +120,14 @@ def rmdir_soon(path: Path) -> None:
             return
 
 
-def start_python(cgroup: TestCgroup, source: str) -> subprocess.Popen[bytes]:
+def start_python(
+    cgroup: TestCgroup, source: str, stdin: int = subprocess.DEVNULL
+) -> subprocess.Popen[bytes]:
     """A Python process that joins a cgroup and runs some source."""
     join = f"open({str(cgroup.path / 'cgroup.procs')!r}, 'w').write('0')\n"
     return subprocess.Popen(
         [sys.executable, "-I", "-S", "-c", join + source],
-        stdin=subprocess.DEVNULL,
+        stdin=stdin,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
     )
