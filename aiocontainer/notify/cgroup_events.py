@@ -132,8 +132,7 @@ class CgroupEventsSource(FileSource):
 
     Args:
         directory: the cgroup in the v2 hierarchy.
-        ends_when_empty: end when the last process below has gone. v2 tells nobody
-            that a cgroup was removed, and it must be empty before that.
+        ends_when_empty: end already when the last process below has gone.
     """
 
     kinds: ClassVar[frozenset[type[Event]]] = frozenset({Paused, Resumed})

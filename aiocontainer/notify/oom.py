@@ -16,7 +16,6 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import ClassVar, Final, Literal
 
-from .cgroup_events import CgroupEventsSource
 from .hub import EventHub
 from .kernfs import EventFd, Timer, current_poller
 from .records import Event, MemoryHigh, MemoryMax, Oom
@@ -339,8 +338,8 @@ class OomWatch(EventStream[Oom]):
     """Iterates over the OOM kills in one cgroup and those below it.
 
     Opened at once, so a kill after this line is not missed. Ends when the cgroup is
-    removed; on v2 (which doesn't tell of a removal) when it becomes empty. Usable
-    with and without ``async with``; dropping it closes it too.
+    removed; call `check` before removing it. Usable with and without ``async with``;
+    dropping it closes it too.
 
     Args:
         directory: the cgroup; on v1 the one in the memory hierarchy.
@@ -358,7 +357,5 @@ class OomWatch(EventStream[Oom]):
         self, directory: str, version: Literal[1, 2], *, from_start: bool = False
     ) -> None:
         sources = [oom_source(directory, version, from_start=from_start)]
-        if version == 2:
-            sources.append(CgroupEventsSource(directory, ends_when_empty=True))
         hub = EventHub(ends_with_sources=True)
         super().__init__(hub, frozenset({Oom}), sources)

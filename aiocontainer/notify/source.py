@@ -12,6 +12,7 @@ from .._sys.libc import call
 from ..errors import CgroupError
 from .kernfs import WatchedFile
 from .records import Event
+from .removal import RemovalWatch
 
 __all__ = (
     "GONE",
@@ -164,7 +165,7 @@ class Source(ABC):
 
 
 class FileSource(Source):
-    """A source that is one kernfs file. One descriptor, none while parked."""
+    """A source that is one file of a v2 cgroup. One descriptor, none while parked."""
 
     file: ClassVar[str]
     """Its name in the cgroup's directory."""
@@ -172,9 +173,11 @@ class FileSource(Source):
     def __init__(self, path: str) -> None:
         super().__init__(path)
         self._file: WatchedFile | None = None
+        self._removal: RemovalWatch | None = None
 
     def _watch(self) -> None:
         self._file = WatchedFile(f"{self.path}/{self.file}", self._changed)
+        self._removal = RemovalWatch(self.path, self._changed)
 
     def _text(self) -> str:
         """What it says now. Reading is also what acknowledges a change."""
@@ -183,6 +186,9 @@ class FileSource(Source):
         return read_text(f"{self.path}/{self.file}")
 
     def _unwatch(self) -> None:
+        if self._removal is not None:
+            self._removal.close()
+            self._removal = None
         if self._file is not None:
             self._file.close()
             self._file = None

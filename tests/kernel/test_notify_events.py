@@ -268,7 +268,26 @@ async def test_freezing_is_told_when_the_kernel_has_done_it(unified_cgroup):
             await ended(process)
 
 
-async def test_a_stream_that_follows_a_v2_cgroup_ends_when_it_is_empty(unified_cgroup):
+async def test_a_stream_that_follows_a_v2_cgroup_ends_when_it_is_removed(
+    unified_cgroup,
+):
+    before = descriptors()
+    source = CgroupEventsSource(unified_cgroup.directory)
+    stream = EventHub([source], ends_with_sources=True).subscribe()
+    neighbour = TestCgroup(unified_cgroup.path.parent)
+
+    async def remove():
+        neighbour.remove()
+        unified_cgroup.remove()
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(remove)
+        with anyio.fail_after(5):
+            assert [record async for record in stream] == []
+    assert descriptors() == before
+
+
+async def test_a_stream_may_end_when_a_v2_cgroup_is_empty(unified_cgroup):
     before = descriptors()
     source = CgroupEventsSource(unified_cgroup.directory, ends_when_empty=True)
     stream = EventHub([source], ends_with_sources=True).subscribe()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -198,6 +199,10 @@ class FakeTree:
         path.write_text(text)
         if fire:
             self.open_files[str(path)].changed()
+
+    def remove(self) -> None:
+        """Remove the cgroup, as one rmdir(2) of it would."""
+        shutil.rmtree(self.root)
 
     def counts(self, name: str, *, fire: bool = False, **counts: int) -> None:
         text = "".join(f"{key} {value}\n" for key, value in counts.items())

@@ -1,6 +1,7 @@
 """Sources on files that look like the kernel's and change when told."""
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from aiocontainer.errors import ConfigError
@@ -28,7 +29,7 @@ from aiocontainer.notify.records import (
     Resumed,
 )
 from aiocontainer.notify.source import parse_counts
-from tests.support.notify import fake_tree
+from tests.support.notify import descriptors, fake_tree
 
 pytestmark = pytest.mark.anyio
 
@@ -139,7 +140,7 @@ async def test_v2_group_kill_is_one_event_with_all_its_victims(tree):
         set_local(tree, "run-1", 2)
         set_events(tree, kills=7, local=5, groups=1, fire=True)
         assert await take(watch) == [Oom(7, 1, 7, root)]
-        tree.counts("cgroup.events", populated=0, frozen=0, fire=True)
+        tree.remove()
         assert await rest(watch) == []
 
 
@@ -152,30 +153,57 @@ async def test_v2_check_does_not_wait_for_a_group_kill_to_finish(tree):
         assert await take(watch) == [Oom(2, 1, 2, root)]
 
 
-async def test_v2_watch_ends_when_the_cgroup_gets_empty_after_the_last_kill(tree):
-    root = str(tree.root)
-    watch = OomWatch(root, 2)
-    set_events(tree, kills=1)  # its notification is late (rate limited by the kernel)
-    tree.counts("cgroup.events", populated=0, frozen=0, fire=True)
-    assert await rest(watch) == [Oom(1, 0, 1, root)]
-
-
-async def test_v2_watch_does_not_end_before_a_process_was_in_the_cgroup(tree):
-    tree.counts("cgroup.events", populated=0, frozen=0)
-    root = str(tree.root)
-    watch = OomWatch(root, 2)
-    tree.counts("cgroup.events", populated=1, frozen=0, fire=True)
-    set_events(tree, kills=1, fire=True)
-    assert await take(watch) == [Oom(1, 0, 1, root)]
-    tree.counts("cgroup.events", populated=0, frozen=0, fire=True)
-    assert await rest(watch) == []
-
-
-async def test_v2_processes_that_came_and_went_unseen_end_the_watch(tree):
-    tree.counts("cgroup.events", populated=0, frozen=0)
+async def test_v2_watch_ends_when_the_cgroup_is_removed(tree):
     watch = OomWatch(str(tree.root), 2)
+    set_events(tree, kills=1)  # its notification is late (rate limited by the kernel)
+    watch.check()
+    tree.remove()
+    assert await rest(watch) == [Oom(1, 0, 1, str(tree.root))]
+
+
+async def test_removing_one_cgroup_ends_only_its_own_watch(tree, tmp_path):
+    watch = OomWatch(str(tree.root), 2)
+    other = tmp_path / "other"
+    other.mkdir()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(rest, watch)
+        other.rmdir()
+        for _ in range(10):
+            await anyio.lowlevel.checkpoint()
+        assert len(tree.open_files) == 1
+        tree.remove()
+
+
+async def test_removal_is_noticed_by_one_descriptor_for_all(tree):
+    before = descriptors()
+    hubs = [EventHub([CgroupEventsSource(str(tree.root))]) for _ in range(5)]
+    streams = [hub.subscribe() for hub in hubs]
+    assert len(descriptors() - before) == 2  # inotify and epoll; the files are fake
+    for stream in streams:
+        await stream.aclose()
+    assert descriptors() == before
+
+
+def follow_until_empty(tree):
+    source = CgroupEventsSource(str(tree.root), ends_when_empty=True)
+    return EventHub([source], ends_with_sources=True).subscribe()
+
+
+async def test_a_stream_may_end_when_the_last_process_has_gone(tree):
+    tree.counts("cgroup.events", populated=0, frozen=0)
+    stream = follow_until_empty(tree)
+    tree.counts("cgroup.events", populated=1, frozen=0, fire=True)
+    tree.counts("cgroup.events", populated=1, frozen=1, fire=True)
+    assert await take(stream) == [Paused(str(tree.root))]
+    tree.counts("cgroup.events", populated=0, frozen=1, fire=True)
+    assert await rest(stream) == []
+
+
+async def test_processes_that_came_and_went_unseen_end_it_too(tree):
+    tree.counts("cgroup.events", populated=0, frozen=0)
+    stream = follow_until_empty(tree)
     tree.counts("cgroup.events", populated=0, frozen=0, fire=True)
-    assert await rest(watch) == []
+    assert await rest(stream) == []
 
 
 async def test_memory_high_and_max_are_counted_on_their_own(tree):
