@@ -40,8 +40,6 @@
 
 #include "floor.h"
 
-#define MAX_CGROUPS 32
-
 /* sched.h and sys/mount.h contradict the kernel's own headers. */
 int unshare(int flags);
 int setns(int fd, int flags);
@@ -49,9 +47,6 @@ int setns(int fd, int flags);
 static const char *rootfs;
 static char *const *program;
 static struct sock_fprog filter;
-static int folders[MAX_CGROUPS], on_v2[MAX_CGROUPS], folder_count;
-static const char *limit_files[MAX_CGROUPS], *limit_values[MAX_CGROUPS];
-static int limit_folders[MAX_CGROUPS], limit_count;
 static char *environment[] = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin", NULL};
 
 static uint64_t now_ns(void) {
@@ -77,47 +72,37 @@ long check(long result, const char *what) {
 	_exit(120);
 }
 
-/* ---- cgroups ---------------------------------------------------------------- */
+/* ---- streams ---------------------------------------------------------------- */
 
-static void make_cgroups(const char *name) {
-	for (int i = 0; i < folder_count; i++)
-		check(mkdirat(folders[i], name, 0755), "mkdir cgroup");
+/* The program's stdin, stdout and stderr, and a pipe that a successful exec closes. */
+static struct { int null, out[2], err[2], status[2]; } streams;
+
+static void open_streams(void) {
+	streams.null = check(open("/dev/null", O_RDONLY | O_CLOEXEC), "/dev/null");
+	check(pipe2(streams.out, O_CLOEXEC) | pipe2(streams.err, O_CLOEXEC), "pipe");
+	check(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, streams.status), "socketpair");
 }
 
-static void set_limits(const char *name) {
-	char path[128];
-	for (int i = 0; i < limit_count; i++) {
-		snprintf(path, sizeof path, "%s/%s", name, limit_files[i]);
-		int fd = check(openat(folders[limit_folders[i]], path, O_WRONLY | O_CLOEXEC), path);
-		check(write(fd, limit_values[i], strlen(limit_values[i])), path);
-		close(fd);
-	}
+static void read_to_end(int fd) {
+	char text[4096];
+	while (check(read(fd, text, sizeof text), "read") > 0)
+		;
+	close(fd);
 }
 
-static void join_cgroups(const char *name) {
-	char path[64];
-	for (int i = 0; i < folder_count; i++) {
-		if (on_v2[i])
-			continue; /* born there: CLONE_INTO_CGROUP */
-		snprintf(path, sizeof path, "%s/tasks", name);
-		int fd = check(openat(folders[i], path, O_WRONLY | O_CLOEXEC), "open tasks");
-		check(write(fd, "0", 1), "join cgroup");
-		close(fd);
-	}
+static void await_exec(void) {
+	close(streams.null);
+	close(streams.out[1]);
+	close(streams.err[1]);
+	close(streams.status[1]);
+	read_to_end(streams.status[0]);
 }
 
-static void remove_cgroups(const char *name) {
-	for (int i = folder_count - 1; i >= 0; i--)
-		while (unlinkat(folders[i], name, AT_REMOVEDIR) < 0)
-			if (errno != EBUSY)
-				check(-1, "rmdir cgroup");
-}
-
-static int v2_cgroup(const char *name) {
-	for (int i = 0; i < folder_count; i++)
-		if (on_v2[i])
-			return check(openat(folders[i], name, O_PATH | O_DIRECTORY | O_CLOEXEC), "open v2");
-	return -1;
+static void take_streams(void) {
+	check(fchown(streams.out[1], 0, 0) | fchown(streams.err[1], 0, 0), "fchown");
+	dup2(streams.null, 0);
+	dup2(streams.out[1], 1);
+	dup2(streams.err[1], 2);
 }
 
 /* ---- identity --------------------------------------------------------------- */
@@ -125,13 +110,20 @@ static int v2_cgroup(const char *name) {
 static uint64_t kept; /* a bit for each capability */
 
 static void bring_loopback_up(void) {
-	struct ifreq request = {.ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING};
+	struct ifreq request = {.ifr_name = "lo"};
 	int fd = check(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), "socket");
+	check(ioctl(fd, SIOCGIFFLAGS, &request), "loopback");
+	request.ifr_flags |= IFF_UP;
 	check(ioctl(fd, SIOCSIFFLAGS, &request), "loopback");
 	close(fd);
 }
 
 static void become(void) {
+	char directory[4096];
+	struct stat found;
+	open("/etc/passwd", O_RDONLY | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+	check(chdir("/"), "chdir");
+	check(syscall(SYS_getcwd, directory, sizeof directory), "getcwd");
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	for (int cap = 0; cap <= CAP_LAST_CAP; cap++)
 		if (!(kept >> cap & 1))
@@ -148,6 +140,12 @@ static void become(void) {
 	};
 	check(syscall(SYS_capset, &header, data), "capset");
 	MARK("capabilities");
+	check(stat(program[0], &found), program[0]);
+	take_streams();
+	umask(022);
+	sigset_t none;
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
 	check(syscall(SYS_close_range, 3, ~0u, CLOSE_RANGE_CLOEXEC), "close_range");
 	if (filter.len)
 		check(syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &filter), "seccomp");
@@ -159,7 +157,6 @@ static void become(void) {
 static void first_moments(void) {
 	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 	check(setsid(), "setsid");
-	umask(022);
 }
 
 /* ---- life ------------------------------------------------------------------- */
@@ -194,6 +191,8 @@ static pid_t clone_child(unsigned long long flags, int *pidfd, int cgroup) {
 
 static void reap(int pidfd) {
 	siginfo_t info = {0};
+	read_to_end(streams.out[0]);
+	read_to_end(streams.err[0]);
 	check(waitid(P_PIDFD, pidfd, &info, WEXITED), "waitid");
 	if (info.si_code != CLD_EXITED || info.si_status != 0) {
 		fprintf(stderr, "floor: the program ended with %d (code %d)\n", info.si_status, info.si_code);
@@ -202,14 +201,18 @@ static void reap(int pidfd) {
 }
 
 static pid_t start(const char *name, int *pidfd) {
+	open_streams();
 	make_cgroups(name);
 	MARK("mkdir cgroups");
+	restrict_devices(name);
 	set_limits(name);
+	MARK("limits");
 	int cgroup = v2_cgroup(name);
 	pid_t pid = clone_child(NAMESPACES, pidfd, cgroup);
 	if (pid == 0)
 		live(name);
 	close(cgroup);
+	await_exec();
 	return pid;
 }
 
@@ -221,6 +224,8 @@ static void one_life(unsigned number) {
 	reap(pidfd);
 	close(pidfd);
 	MARK("exec, run, exit, wait");
+	read_usage(name);
+	MARK("usage");
 	remove_cgroups(name);
 	MARK("rmdir cgroups");
 }
@@ -234,6 +239,7 @@ static void one_join(unsigned number) {
 	char name[64];
 	int pidfd;
 	snprintf(name, sizeof name, "%s/join-%u", init_name, number);
+	open_streams();
 	make_cgroups(name);
 	MARK("mkdir cgroups");
 	int cgroup = v2_cgroup(name);
@@ -252,9 +258,12 @@ static void one_join(unsigned number) {
 	}
 	check(setns(own_pid_namespace, CLONE_NEWPID), "setns back");
 	close(cgroup);
+	await_exec();
 	reap(pidfd);
 	close(pidfd);
 	MARK("exec, run, exit, wait");
+	read_usage(name);
+	MARK("usage");
 	remove_cgroups(name);
 	MARK("rmdir cgroups");
 }
@@ -265,14 +274,9 @@ static void start_joinable(void) {
 	snprintf(init_name, sizeof init_name, "joined-%d", getpid());
 	own_pid_namespace = check(open("/proc/self/ns/pid", O_RDONLY | O_CLOEXEC), "ns/pid");
 	program = sleeper;
-	int ready[2];
-	check(pipe2(ready, O_CLOEXEC), "pipe"); /* closed by a successful exec */
 	start(init_name, &init_pidfd);
-	close(ready[1]);
-	char byte;
-	while (read(ready[0], &byte, 1) > 0)
-		;
-	close(ready[0]);
+	close(streams.out[0]);
+	close(streams.err[0]);
 	program = wanted;
 }
 
@@ -312,31 +316,6 @@ static void read_filter(const char *path) {
 	filter.len = check(read(fd, code, sizeof code), path) / sizeof *code;
 	filter.filter = code;
 	close(fd);
-}
-
-static void add_folder(const char *path) {
-	if (folder_count == MAX_CGROUPS)
-		exit(2);
-	int fd = check(open(path, O_PATH | O_DIRECTORY | O_CLOEXEC), path);
-	on_v2[folder_count] = faccessat(fd, "tasks", F_OK, 0) < 0;
-	folders[folder_count++] = fd;
-}
-
-/* "memory.limit_in_bytes=1000": the hierarchy is the one that has such a file. */
-static void add_limit(char *assignment) {
-	char *value = strchr(assignment, '=');
-	if (!value || limit_count == MAX_CGROUPS)
-		exit(2);
-	*value++ = 0;
-	for (int i = 0; i < folder_count; i++)
-		if (faccessat(folders[i], assignment, F_OK, 0) == 0) {
-			limit_folders[limit_count] = i;
-			limit_files[limit_count] = assignment;
-			limit_values[limit_count++] = value;
-			return;
-		}
-	fprintf(stderr, "floor: no hierarchy has %s\n", assignment);
-	exit(2);
 }
 
 int main(int argc, char **argv) {

@@ -203,7 +203,7 @@ class Ours:
 
 def expect_success(result: Any) -> None:
     """A life that failed is no figure."""
-    if result.code != 0:
+    if result.returncode != 0:
         raise RuntimeError(f"the program ended with {result}")
 
 

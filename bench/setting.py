@@ -25,9 +25,10 @@ from bench.coprocess import Coprocess
 
 HERE = Path(__file__).parent
 BUILD = HERE.parent / "build"
+FLOOR = ("floor.c", "floor_cgroups.c", "floor_rootfs.c")
 PROGRAMS = {
-    "floor": (("floor.c", "floor_rootfs.c"), ()),
-    "floor-profile": (("floor.c", "floor_rootfs.c"), ("-DPROFILE",)),
+    "floor": (FLOOR, ()),
+    "floor-profile": (FLOOR, ("-DPROFILE",)),
     "reads": (("reads.c",), ("-static",)),
 }
 """{program: (sources, further flags)}"""
