@@ -1,13 +1,14 @@
 """Where the container's root directory comes from."""
 
 import os
+import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Annotated, Final, Literal, Self, TypeAlias
 
 from pydantic import BeforeValidator, SerializeAsAny, model_validator
 
 from .base import AbsolutePath, ConfigError, Flag, Model, StrPath
-from .units import PositiveByteLimit
+from .units import PositiveBytes
 
 __all__ = (
     "HOST_DIRECTORIES",
@@ -76,7 +77,7 @@ class OverlayRootfs(Rootfs):
     kind: Literal["overlay"] = "overlay"
     lower: tuple[AbsolutePath, ...]
     """The directories, topmost first."""
-    upper_bytes: PositiveByteLimit = None
+    upper_bytes: PositiveBytes | None = None
     """Most that the container may write; ``None`` is the kernel's default for a tmpfs,
     half of the memory."""
     readonly: Flag = False
@@ -118,14 +119,25 @@ class HostRootfs(Rootfs):
     @model_validator(mode="after")
     def _extra_is_harmless(self) -> Self:
         for index, path in enumerate(self.extra):
-            top = "/" + path.split("/")[1]
-            if path == "/" or top in _NEVER_SHOWN:
+            names = path.split("/")
+            if f"/{names[1]}" in _OWN or path in _TOO_MUCH:
                 raise ConfigError(f"extra[{index}]", f"{path} can't be shown")
+            if names[1] == "etc" and _SECRET.match(path):
+                raise ConfigError(f"extra[{index}]", f"{path} holds secrets")
         return self
 
 
-# The container has its own of these; /etc is shown file by file.
-_NEVER_SHOWN: Final = frozenset({"/dev", "/proc", "/sys", "/etc"})
+# The container has its own of these.
+_OWN: Final = frozenset({"/dev", "/proc", "/sys"})
+
+# Shown file by file, or directory by directory.
+_TOO_MUCH: Final = frozenset({"/", "/etc"})
+
+# What a caller would only name by mistake.
+_SECRET: Final = re.compile(
+    r"/etc/(g?shadow|machine-id|ssh|sudoers|krb5.keytab|security/opasswd"
+    r"|ssl/?$|ssl/private|pki/?$|pki/private)"
+)
 
 HOST_DIRECTORIES: Final = ("/usr",)
 """Directories of the host that are shown read-only."""
@@ -147,7 +159,6 @@ HOST_ETC: Final = (
     "/etc/group",
     "/etc/hosts",
     "/etc/inputrc",
-    "/etc/java-17-openjdk",
     "/etc/ld.so.cache",
     "/etc/ld.so.conf",
     "/etc/ld.so.conf.d",

@@ -13,10 +13,10 @@ from .base import ConfigError
 __all__ = (
     "CPU_PERIOD_US",
     "ByteLimit",
-    "Bytes",
     "CountLimit",
     "MicrosecondLimit",
     "PositiveByteLimit",
+    "PositiveBytes",
     "PositiveCountLimit",
     "Unlimited",
     "parse_cpus",
@@ -114,8 +114,12 @@ def _limit(parse: Callable[[object], int], least: int) -> PlainValidator:
     return PlainValidator(validate)
 
 
-Bytes: TypeAlias = Annotated[int, PlainValidator(parse_size)]
-"""A size; human words are taken."""
+def _positive_size(value: object) -> int:
+    return _within(parse_size(value), 1, LARGEST)
+
+
+PositiveBytes: TypeAlias = Annotated[int, PlainValidator(_positive_size)]
+"""A size in bytes, not 0; human words are taken."""
 
 ByteLimit: TypeAlias = Annotated[int | Unlimited | None, _limit(parse_size, 0)]
 """A limit in bytes, ``"unlimited"``, or ``None`` to leave the kernel's value alone."""

@@ -110,6 +110,9 @@ BAD: list[tuple[str, dict[str, Any]]] = [
     ("rootfs.extra[0]", {"rootfs": {"kind": "host", "extra": ["/proc/1/root"]}}),
     ("rootfs.extra[1]", {"rootfs": {"kind": "host", "extra": ["/opt", "/"]}}),
     ("rootfs.extra[0]", {"rootfs": {"kind": "host", "extra": ["/opt/../etc"]}}),
+    ("rootfs.extra[0]", {"rootfs": {"kind": "host", "extra": ["/etc/shadow-"]}}),
+    ("rootfs.extra[0]", {"rootfs": {"kind": "host", "extra": ["/etc/ssl/private/x"]}}),
+    ("rootfs.extra[0]", {"rootfs": {"kind": "host", "extra": ["/sys/kernel"]}}),
     # no such field
     ("rootfss", {"rootfss": "/x"}),
     ("Memory", {"Memory": "64MiB"}),

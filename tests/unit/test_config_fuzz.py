@@ -4,6 +4,7 @@ import json
 import time
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -79,13 +80,19 @@ relaxed = settings(
 
 def only_config_errors(make: Any, *args: Any, **kwargs: Any) -> Any:
     """What ``make`` gives, or ``None`` if it raised a `ConfigError`."""
-    began = time.thread_time()
-    made = refused = None
-    try:
-        made = make(*args, **kwargs)
-    except ConfigError as error:
-        refused = error
-    assert time.thread_time() - began < SLOW_S
+    # The fastest of three: a pause of the collector, over hypothesis' own objects,
+    # isn't ours.
+    for _ in range(3):
+        began = time.thread_time()
+        made = refused = None
+        try:
+            made = make(*args, **kwargs)
+        except ConfigError as error:
+            refused = error
+        if time.thread_time() - began < SLOW_S:
+            break
+    else:
+        pytest.fail(f"took over {SLOW_S} s")
     assert refused is None or (isinstance(refused.field, str) and refused.reason)
     return made
 

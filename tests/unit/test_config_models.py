@@ -93,6 +93,11 @@ def test_capability_names_are_taken_in_any_spelling() -> None:
             id="mapping",
         ),
         pytest.param(Rootfs.host(["/opt"]), HostRootfs(extra=["/opt"]), id="host"),
+        pytest.param(
+            Rootfs.host(["/etc/ssl/certs"]),
+            HostRootfs(extra=["/etc/ssl/certs"]),
+            id="a part of etc",
+        ),
     ],
 )
 def test_a_rootfs_can_be_said_in_several_ways(given: Any, meant: Rootfs) -> None:
