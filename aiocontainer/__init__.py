@@ -8,41 +8,92 @@ Layers, each importing only those to its right:
 Names resolve on first use, so that importing this package costs nothing.
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from __future__ import annotations
 
+# Neither typing nor importlib: the helper imports this package too, and every page it
+# has is copied for each container.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from .config import (
         Capabilities as Capabilities,
+    )
+    from .config import (
         CgroupSettings as CgroupSettings,
+    )
+    from .config import (
         Config as Config,
+    )
+    from .config import (
         Device as Device,
+    )
+    from .config import (
         IdMapping as IdMapping,
+    )
+    from .config import (
         Mount as Mount,
+    )
+    from .config import (
         Namespaces as Namespaces,
+    )
+    from .config import (
         Resources as Resources,
+    )
+    from .config import (
         Rlimit as Rlimit,
+    )
+    from .config import (
         Rootfs as Rootfs,
+    )
+    from .config import (
         Seccomp as Seccomp,
     )
-    from .container import Container as Container, run as run
+    from .container import Container as Container
+    from .container import run as run
     from .errors import (
         CgroupBusy as CgroupBusy,
+    )
+    from .errors import (
         CgroupError as CgroupError,
+    )
+    from .errors import (
         ConfigError as ConfigError,
+    )
+    from .errors import (
         ContainerError as ContainerError,
+    )
+    from .errors import (
         ControllerMissing as ControllerMissing,
+    )
+    from .errors import (
         ExecError as ExecError,
+    )
+    from .errors import (
         HandshakeError as HandshakeError,
+    )
+    from .errors import (
         ProcessFailed as ProcessFailed,
+    )
+    from .errors import (
         SetupError as SetupError,
+    )
+    from .errors import (
         SpawnerError as SpawnerError,
+    )
+    from .errors import (
         StatusError as StatusError,
+    )
+    from .errors import (
         UnsupportedFeature as UnsupportedFeature,
     )
     from .proc.process import Process as Process
-    from .proc.result import ExitReason as ExitReason, Result as Result, Usage as Usage
-    from .proc.stdio import DEVNULL as DEVNULL, PIPE as PIPE, STDOUT as STDOUT
+    from .proc.result import ExitReason as ExitReason
+    from .proc.result import Result as Result
+    from .proc.result import Usage as Usage
+    from .proc.stdio import DEVNULL as DEVNULL
+    from .proc.stdio import PIPE as PIPE
+    from .proc.stdio import STDOUT as STDOUT
     from .proc.terminal import Terminal as Terminal
 
 __version__ = "0.1.0"
@@ -90,6 +141,8 @@ def __getattr__(name: str) -> Any:
     home = _HOME_OF.get(name)
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib
+
     found = getattr(importlib.import_module(f"{__name__}.{home}"), name)
     globals()[name] = found
     return found

@@ -311,6 +311,7 @@ class Container:
                 cgroup.apply(self.config.resources)
             child = await launch(key, plan, descriptors, cgroup)
         except BaseException:
+            spawner.forget(key)
             with anyio.CancelScope(shield=True):
                 await self._remove_cgroup()
             raise
@@ -343,6 +344,7 @@ class Container:
                 cgroup.create()
             child = await launch(key, plan, [*descriptors, first.pidfd], cgroup)
         except BaseException as error:
+            spawner.forget(key, at_once=True)
             if cgroup is not None:
                 with anyio.CancelScope(shield=True):
                     await cgroup.remove()

@@ -9,7 +9,8 @@ a process whose every page is copied for every container.
 from __future__ import annotations
 
 import os
-from ctypes import Structure, byref, c_char_p, c_int, c_uint32, c_ulong, c_void_p
+import struct
+from ctypes import c_char_p, c_int, c_ulong
 
 import _prctl
 
@@ -26,19 +27,9 @@ _PR_CAP_AMBIENT_RAISE = 2
 _PR_CAP_AMBIENT_CLEAR_ALL = 4
 
 
-class _CapHeader(Structure):
-    _fields_ = (("version", c_uint32), ("pid", c_int))
-
-
-class _CapData(Structure):
-    _fields_ = (
-        ("effective", c_uint32),
-        ("permitted", c_uint32),
-        ("inheritable", c_uint32),
-    )
-
-
-_capset = syscall(c.number("capset"), c_void_p, c_void_p)
+_capset = syscall(c.number("capset"), c_char_p, c_char_p)
+_cap_header = struct.pack("Ii", _CAPABILITY_VERSION_3, 0)
+_cap_data = struct.Struct("6I").pack  # effective, permitted, inheritable: low, high
 _keyctl = syscall(c.number("keyctl"), c_int, c_char_p)
 _raw_prctl = function("prctl", c_int, c_ulong, c_ulong, c_ulong, c_ulong)
 
@@ -64,31 +55,24 @@ def set_name(name: str) -> None:
     call("prctl", _prctl.prctl, _prctl.PR_SET_NAME, name)
 
 
-def last_capability() -> int:
-    """Number of the newest capability this kernel knows."""
-    with open("/proc/sys/kernel/cap_last_cap", "rb") as file:
-        return int(file.read())
-
-
-def drop_bounding(keep: int, last: int) -> None:
-    """Take every capability that is not in the bit mask ``keep`` from the bounding set.
+def drop_bounding(dropped: int) -> None:
+    """Take the capabilities of the bit mask ``dropped`` from the bounding set.
 
     Needs ``CAP_SETPCAP``, so it comes before the effective set is given up.
     """
-    for number in range(last + 1):
-        if not keep >> number & 1:
+    number = 0
+    while dropped:
+        if dropped & 1:
             call("prctl", _raw_prctl, _prctl.PR_CAPBSET_DROP, number, 0, 0, 0)
+        dropped >>= 1
+        number += 1
 
 
 def capset(effective: int, permitted: int, inheritable: int) -> None:
     """Set the three capability sets of this thread, as bit masks (capset(2))."""
-    header = _CapHeader(_CAPABILITY_VERSION_3, 0)
-    low = 0xFFFFFFFF
-    data = (_CapData * 2)(
-        _CapData(effective & low, permitted & low, inheritable & low),
-        _CapData(effective >> 32, permitted >> 32, inheritable >> 32),
-    )
-    call("capset", _capset, byref(header), byref(data))
+    sets = (effective, permitted, inheritable)
+    data = _cap_data(*(s & 0xFFFFFFFF for s in sets), *(s >> 32 for s in sets))
+    call("capset", _capset, _cap_header, data)
 
 
 def set_ambient(numbers: Iterable[int]) -> None:

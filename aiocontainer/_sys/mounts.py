@@ -7,17 +7,8 @@ open_tree(2), move_mount(2), mount_setattr(2)).
 from __future__ import annotations
 
 import os
-from ctypes import (
-    Structure,
-    byref,
-    c_char_p,
-    c_int,
-    c_size_t,
-    c_uint,
-    c_uint64,
-    c_void_p,
-    sizeof,
-)
+import struct
+from ctypes import c_char_p, c_int, c_size_t, c_uint
 
 from . import constants as c
 from .libc import call, function, syscall
@@ -27,16 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
-class MountAttr(Structure):
-    """``struct mount_attr`` of mount_setattr(2)."""
-
-    _fields_ = (
-        ("attr_set", c_uint64),
-        ("attr_clr", c_uint64),
-        ("propagation", c_uint64),
-        ("userns_fd", c_uint64),
-    )
-
+# struct mount_attr of mount_setattr(2): attr_set, attr_clr, propagation, userns_fd.
+_attr = struct.Struct("QQQQ").pack
+_ATTR_BYTES = 32
 
 _fsopen = syscall(c.SYS_FSOPEN, c_char_p, c_uint)
 _fsconfig = syscall(c.SYS_FSCONFIG, c_int, c_uint, c_char_p, c_char_p, c_int)
@@ -44,7 +28,7 @@ _fsmount = syscall(c.SYS_FSMOUNT, c_int, c_uint, c_uint)
 _move_mount = syscall(c.SYS_MOVE_MOUNT, c_int, c_char_p, c_int, c_char_p, c_uint)
 _open_tree = syscall(c.SYS_OPEN_TREE, c_int, c_char_p, c_uint)
 _mount_setattr = syscall(
-    c.SYS_MOUNT_SETATTR, c_int, c_char_p, c_uint, c_void_p, c_size_t
+    c.SYS_MOUNT_SETATTR, c_int, c_char_p, c_uint, c_char_p, c_size_t
 )
 _pivot_root = syscall(c.number("pivot_root"), c_char_p, c_char_p)
 _umount2 = function("umount2", c_char_p, c_int)
@@ -131,22 +115,22 @@ def set_attributes(
     recursive: bool = False,
 ) -> None:
     """Change the attributes of the mount ``mount`` is the root of."""
-    attr = MountAttr(attr_set, attr_clr, propagation, 0)
+    attr = _attr(attr_set, attr_clr, propagation, 0)
     flags = c.AT_EMPTY_PATH | (c.AT_RECURSIVE if recursive else 0)
-    call("mount_setattr", _mount_setattr, mount, b"", flags, byref(attr), sizeof(attr))
+    call("mount_setattr", _mount_setattr, mount, b"", flags, attr, _ATTR_BYTES)
 
 
 def set_root_propagation(propagation: int) -> None:
     """Change the propagation of every mount this process sees."""
-    attr = MountAttr(0, 0, propagation, 0)
+    attr = _attr(0, 0, propagation, 0)
     call(
         "mount_setattr",
         _mount_setattr,
         c.AT_FDCWD,
         b"/",
         c.AT_RECURSIVE,
-        byref(attr),
-        sizeof(attr),
+        attr,
+        _ATTR_BYTES,
         path="/",
     )
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import ctypes
-from ctypes import Structure, byref, c_uint, c_ushort, c_void_p, cast
+from ctypes import Structure, byref, c_char_p, c_uint, c_ushort, c_void_p
 
 from . import constants as c
 from .libc import call, syscall
 
 
 class _SockFprog(Structure):
-    _fields_ = (("len", c_ushort), ("filter", c_void_p))
+    # The filter is a pointer to struct sock_filter; bytes are passed as they lie.
+    _fields_ = (("len", c_ushort), ("filter", c_char_p))
 
 
 _seccomp = syscall(c.number("seccomp"), c_uint, c_uint, c_void_p)
@@ -19,12 +19,10 @@ _seccomp = syscall(c.number("seccomp"), c_uint, c_uint, c_void_p)
 class Filter:
     """A BPF program in memory, ready to be loaded with nothing but one system call."""
 
-    __slots__ = ("_buffer", "_flags", "_program")
+    __slots__ = ("_flags", "_program")
 
     def __init__(self, bpf: bytes, flags: int = 0) -> None:
-        self._buffer = ctypes.create_string_buffer(bpf, len(bpf))
-        address = cast(self._buffer, c_void_p).value
-        self._program = _SockFprog(len(bpf) // 8, address)
+        self._program = _SockFprog(len(bpf) // 8, bpf)
         self._flags = flags
 
     def load(self) -> int:

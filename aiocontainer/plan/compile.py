@@ -255,12 +255,11 @@ def _identity(
                 ", ".join(names), "this process can't give what it hasn't got"
             )
     return s.ChangeIdentity(
-        masks["bounding"],
+        host.bounding & ~masks["bounding"],
         masks["effective"],
         masks["permitted"],
         masks["inheritable"],
         tuple(sorted(CAPABILITIES[name] for name in capabilities.ambient)),
-        host.last_capability,
         cwd,
     )
 

@@ -18,8 +18,6 @@ from ..config.rootfs import (
 class HostFacts:
     """Facts about this kernel and about what the calling process may do."""
 
-    last_capability: int
-    """Number of the newest capability of this kernel."""
     bounding: int
     """Bit mask: capabilities that can be given to a container."""
 
@@ -27,11 +25,9 @@ class HostFacts:
     @cache
     def read() -> HostFacts:
         """The facts of this machine; the answer is kept."""
-        with open("/proc/sys/kernel/cap_last_cap") as file:
-            last = int(file.read())
         with open("/proc/self/status") as file:
             status = dict(line.split(":", 1) for line in file if ":" in line)
-        return HostFacts(last, int(status["CapBnd"], 16))
+        return HostFacts(int(status["CapBnd"], 16))
 
 
 @dataclass(frozen=True, slots=True)

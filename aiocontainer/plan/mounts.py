@@ -76,8 +76,9 @@ def _root(config: Config) -> Iterator[s.Step]:
     match config.rootfs:
         case DirectoryRootfs(path=path):
             yield s.RootDirectory(os.fsencode(path))
-        case OverlayRootfs(lower=lower, upper_bytes=size, readonly=readonly):
-            upper = None if readonly else _size_option(size)
+        case OverlayRootfs(lower=lower, upper_bytes=size):
+            # A read-only one too: mount points may have to be made in it.
+            upper = _size_option(size)
             owned = config.namespaces.user != "host"
             # In a user namespace trusted.* attributes can't be set (overlayfs.rst).
             options = ((b"userxattr", None),) if owned else ()

@@ -363,12 +363,11 @@ class ChangeDirectory(Step):
 class ChangeIdentity(Step):
     """Ids and the five capability sets (bit masks; ambient as numbers)."""
 
-    bounding: int
+    drop_bounding: int
     effective: int
     permitted: int
     inheritable: int
     ambient: tuple[int, ...]
-    last_capability: int
     cwd: bytes
 
 

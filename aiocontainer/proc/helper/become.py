@@ -176,17 +176,16 @@ def _check_directory(path: bytes) -> None:
 
 def change_identity(
     context: Context,
-    bounding: int,
+    drop_bounding: int,
     effective: int,
     permitted: int,
     inheritable: int,
     ambient: tuple[int, ...],
-    last_capability: int,
     cwd: bytes,
 ) -> None:
     """Drop to the user and its capabilities. The order is the kernel's: the bounding
     set needs CAP_SETPCAP, groups before user, keepcaps over the change of user."""
-    identity.drop_bounding(bounding, last_capability)
+    identity.drop_bounding(drop_bounding)
     identity.set_keepcaps(True)
     identity.set_ids(context.uid, context.gid, context.groups)
     identity.set_keepcaps(False)

@@ -50,8 +50,10 @@ def root_overlay(
     options = [(b"lowerdir", b":".join(_by_descriptor(layer) for layer in layers))]
     if upper_options is not None:
         place = _scratch(layers[0], upper_options)
-        for key in (b"upper", b"work"):
-            options.append((key + b"dir", _by_descriptor(place) + b"/" + key))
+        options += [
+            (key + b"dir", _by_descriptor(place) + b"/" + key)
+            for key in (b"upper", b"work")
+        ]
     tree = mounts.new_filesystem(b"overlay", (*options, *overlay_options))
     _become_root(context, tree, place)
     for descriptor in layers if upper_options is not None else layers[1:]:
@@ -113,17 +115,16 @@ def mount_filesystem(
     copy_up: bool,
 ) -> None:
     """Mount a new file system; a tmpfs takes the mode of the directory it covers."""
+    target = -errno.ENOENT
     if kind in (b"proc", b"sysfs"):
         # Reached through a symbolic link it would be elsewhere than it looks.
-        resolve = paths.IN_ROOT | c.RESOLVE_NO_SYMLINKS
-        try:
-            target = paths.open_in_root(
-                context.root, destination, c.O_PATH | c.O_DIRECTORY, resolve
-            )
-        except FileNotFoundError:
-            target = paths.ensure_directory(context.root, destination)
-    else:
+        strict = paths.IN_ROOT | c.RESOLVE_NO_SYMLINKS
+        flags = c.O_PATH | c.O_DIRECTORY
+        target = paths.try_open_in_root(context.root, destination, flags, strict)
+    if target == -errno.ENOENT:
         target = paths.ensure_directory(context.root, destination)
+    elif target < 0:
+        fail("openat2", -target, destination)
     if kind == b"tmpfs" and not any(key == b"mode" for key, _ in options):
         mode = os.fstat(target).st_mode & 0o7777
         options = (*options, (b"mode", b"%o" % mode))
@@ -286,24 +287,34 @@ def mask(context: Context, masked: tuple[bytes, ...]) -> None:
     """Make paths unreadable: files show as /dev/null, directories as empty."""
     empty = -1
     for path in masked:
-        try:
-            target = paths.open_in_root(context.root, path)
-        except (FileNotFoundError, NotADirectoryError):
+        target = _try_open(context, path)
+        if target < 0:
             continue
-        if stat.S_ISDIR(os.fstat(target).st_mode):
-            if empty < 0:
-                empty = _empty_directory()
+        if not stat.S_ISDIR(os.fstat(target).st_mode):
+            tree = mounts.clone_tree(_checked_null(context))
+        elif empty >= 0:
             tree = mounts.clone_tree(empty)
         else:
-            tree = mounts.clone_tree(_checked_null(context))
+            # Itself attached and not a copy: to close one that never was waits for an
+            # RCU grace period (dissolve_on_fput in fs/namespace.c).
+            tree = empty = empty_directory()
         mounts.attach(tree, target)
-        os.close(tree)
+        if tree != empty:
+            os.close(tree)
         os.close(target)
     if empty >= 0:
         os.close(empty)
 
 
-def _empty_directory() -> int:
+def _try_open(context: Context, path: bytes) -> int:
+    """Open what may be missing: -1 if it is."""
+    found = paths.try_open_in_root(context.root, path)
+    if found >= 0 or found in (-errno.ENOENT, -errno.ENOTDIR):
+        return max(found, -1)
+    return fail("openat2", -found, path)
+
+
+def empty_directory() -> int:
     options = ((b"nr_blocks", b"1"), (b"nr_inodes", b"1"))
     return mounts.new_filesystem(b"tmpfs", options, c.MOUNT_ATTR_RDONLY)
 
@@ -323,9 +334,8 @@ def _checked_null(context: Context) -> int:
 def make_readonly(context: Context, readonly: tuple[bytes, ...]) -> None:
     """Mount paths read-only on themselves."""
     for path in readonly:
-        try:
-            target = paths.open_in_root(context.root, path)
-        except (FileNotFoundError, NotADirectoryError):
+        target = _try_open(context, path)
+        if target < 0:
             continue
         tree = mounts.clone_tree(target, recursive=True)
         mounts.set_attributes(tree, c.MOUNT_ATTR_RDONLY, recursive=True)
@@ -356,50 +366,3 @@ def root_attributes(context: Context, attributes: int) -> None:
 def root_propagation(context: Context, propagation: int) -> None:
     """Set how mounts spread to and from the root mount."""
     mounts.set_attributes(context.root, propagation=propagation)
-
-
-def pivot(context: Context) -> None:
-    """Make the root the root, and let go of the host's."""
-    old = call("open", os.open, b"/", c.O_PATH | c.O_DIRECTORY | c.O_CLOEXEC)
-    call("fchdir", os.fchdir, context.root)
-    mounts.pivot_root(b".", b".")
-    # Both are mounted at "/" now, the old one on top as seen from here.
-    call("fchdir", os.fchdir, old)
-    mounts.unmount_detach(b".")
-    call("chdir", os.chdir, b"/")
-    os.close(old)
-
-
-def move_root(context: Context) -> None:
-    """Make the root the root without pivot_root(2), which an initramfs refuses.
-
-    The host's mounts stay reachable to who can leave a chroot, so every proc and sysfs
-    of the host, whose masks would not hold, is taken away first.
-    """
-    own = os.readlink(_by_descriptor(context.root)).rstrip(b"/") + b"/"
-    for mount_point in _host_kernel_filesystems(own):
-        try:
-            mounts.unmount_detach(mount_point)
-        except OSError:
-            place = paths.open_in_root(c.AT_FDCWD, mount_point)
-            mounts.attach(_empty_directory(), place)
-    place = call("open", os.open, b"/", c.O_PATH | c.O_DIRECTORY | c.O_CLOEXEC)
-    call("fchdir", os.fchdir, context.root)
-    mounts.attach(context.root, place)
-    call("chroot", os.chroot, b".")
-    call("chdir", os.chdir, b"/")
-    os.close(place)
-
-
-def _host_kernel_filesystems(own: bytes) -> list[bytes]:
-    """Mount points of proc and sysfs that aren't below ``own``, deepest first."""
-    with open("/proc/self/mountinfo", "rb", buffering=0) as file:
-        text = file.readall() or b""
-    found = []
-    for line in text.splitlines():
-        fields = line.split(b" ")
-        kind = fields[fields.index(b"-") + 1]
-        mount_point = fields[4].replace(b"\\040", b" ")
-        if kind in (b"proc", b"sysfs") and not mount_point.startswith(own):
-            found.append(mount_point)
-    return sorted(found, key=len, reverse=True)

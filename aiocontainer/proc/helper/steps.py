@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import become, rootfs
+from . import become, pivot, rootfs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ STEPS: dict[str, Callable[..., Any]] = {
         rootfs.write_sysctl,
         rootfs.root_attributes,
         rootfs.root_propagation,
-        rootfs.pivot,
-        rootfs.move_root,
+        pivot.pivot,
+        pivot.move_root,
     )
 }

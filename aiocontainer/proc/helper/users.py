@@ -77,13 +77,12 @@ def _entries(root: int, path: bytes, width: int) -> list[list[bytes]]:
 
     The container may have put anything there: a FIFO, a device, an endless file.
     """
-    try:
-        flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY
-        file = paths.open_in_root(root, path, flags)
-    except OSError as error:
-        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO):
+    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY
+    file = paths.try_open_in_root(root, path, flags)
+    if file < 0:
+        if -file in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO):
             return []
-        raise
+        fail("openat2", -file, path)
     try:
         status = os.fstat(file)
         if not stat.S_ISREG(status.st_mode):

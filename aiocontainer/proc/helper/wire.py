@@ -24,23 +24,28 @@ def send_hello(pipe: int, kind: bytes) -> None:
 
 def send_descriptor(pipe: int, kind: bytes, descriptor: int) -> None:
     """Send one message with one descriptor."""
-    sock = _socket.socket(fileno=pipe)
+    sock = _as_socket(pipe)
     rights = (_socket.SOL_SOCKET, _socket.SCM_RIGHTS, struct.pack("i", descriptor))
     try:
-        call("sendmsg", sock.sendmsg, [kind], [rights], _socket.MSG_NOSIGNAL)
+        call("sendmsg", sock.sendmsg, (kind,), (rights,), _socket.MSG_NOSIGNAL)
     finally:
         sock.detach()
 
 
 def report(pipe: int, index: int, error: BaseException) -> None:
     """Say which step failed and how, as long as somebody listens."""
-    sock = _socket.socket(fileno=pipe)
+    sock = _as_socket(pipe)
     try:
         sock.send(_describe(index, error), _socket.MSG_NOSIGNAL | _socket.MSG_DONTWAIT)
     except OSError:
         pass
     finally:
         sock.detach()
+
+
+def _as_socket(pipe: int) -> _socket.socket:
+    # Told what it is, Python needs no system calls to find out.
+    return _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET, 0, pipe)
 
 
 def _describe(index: int, error: BaseException) -> bytes:

@@ -1,0 +1,96 @@
+"""The container's root becomes the root, and the host's goes away."""
+
+from __future__ import annotations
+
+import os
+
+from ..._sys import constants as c
+from ..._sys import mounts, paths
+from ..._sys.libc import call
+from .rootfs import empty_directory
+
+_ESCAPES = ((b"\\040", b" "), (b"\\011", b"\t"), (b"\\012", b"\n"), (b"\\134", b"\\"))
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .child import Context
+
+    Mounts = dict[int, tuple[int, bytes, bytes]]
+    """{mount id: (parent's id, file system type, mount point)}"""
+
+
+def pivot(context: Context) -> None:
+    """Make the root the root, and let go of the host's."""
+    old = call("open", os.open, b"/", c.O_PATH | c.O_DIRECTORY | c.O_CLOEXEC)
+    call("fchdir", os.fchdir, context.root)
+    mounts.pivot_root(b".", b".")
+    # Both are mounted at "/" now, the old one on top as seen from here.
+    call("fchdir", os.fchdir, old)
+    mounts.unmount_detach(b".")
+    call("chdir", os.chdir, b"/")
+    os.close(old)
+
+
+def move_root(context: Context) -> None:
+    """Make the root the root without pivot_root(2), which an initramfs refuses.
+
+    The host's mounts stay reachable to who can leave a chroot, so every proc and sysfs
+    of the host, whose masks would not hold, is taken away first.
+    """
+    table = _read_mounts()
+    own = _mount_id(context.root)
+    foreign = [
+        mount_point
+        for number, (_, kind, mount_point) in table.items()
+        if kind in (b"proc", b"sysfs") and not _is_below(table, number, own)
+    ]
+    for mount_point in sorted(foreign, key=len, reverse=True):
+        _hide(mount_point)
+    place = call("open", os.open, b"/", c.O_PATH | c.O_DIRECTORY | c.O_CLOEXEC)
+    call("fchdir", os.fchdir, context.root)
+    if table[own][2] != b"/":  # a tmpfs was attached there to begin with
+        mounts.attach(context.root, place)
+    call("chroot", os.chroot, b".")
+    call("chdir", os.chdir, b"/")
+    os.close(place)
+
+
+def _hide(mount_point: bytes) -> None:
+    try:
+        mounts.unmount_detach(mount_point)
+    except OSError:  # mounts that came with a user namespace are locked together
+        place = paths.open_in_root(c.AT_FDCWD, mount_point)
+        mounts.attach(empty_directory(), place)
+
+
+def _mount_id(descriptor: int) -> int:
+    fields = _read_file(b"/proc/self/fdinfo/%d" % descriptor).split()
+    return int(fields[fields.index(b"mnt_id:") + 1])
+
+
+def _read_mounts() -> Mounts:
+    """{mount id: (parent's id, file system type, mount point)} of this namespace."""
+    table = {}
+    for line in _read_file(b"/proc/self/mountinfo").splitlines():
+        fields = line.split(b" ")
+        mount_point = fields[4]
+        for escaped, byte in _ESCAPES:
+            mount_point = mount_point.replace(escaped, byte)
+        kind = fields[fields.index(b"-") + 1]
+        table[int(fields[0])] = int(fields[1]), kind, mount_point
+    return table
+
+
+def _is_below(table: Mounts, mount: int, top: int) -> bool:
+    """Whether ``mount`` is ``top`` or in its tree: paths may be there twice."""
+    while mount != top:
+        parent = table[mount][0] if mount in table else mount
+        if parent == mount:
+            return False
+        mount = parent
+    return True
+
+
+def _read_file(path: bytes) -> bytes:
+    with open(path, "rb", buffering=0) as file:
+        return file.readall() or b""
