@@ -81,7 +81,7 @@ class OverlayRootfs(Rootfs):
     """Most that the container may write; ``None`` is the kernel's default for a tmpfs,
     half of the memory."""
     readonly: Flag = False
-    """No upper directory: nothing can be written."""
+    """Make the root mount read-only, last of all."""
 
     if TYPE_CHECKING:
 
