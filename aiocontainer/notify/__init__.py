@@ -11,7 +11,8 @@ from .cgroup_events import (
     pids_source,
 )
 from .hub import EventHub
-from .oom import MemoryEventsSource, OomSource, OomWatch, oom_source, read_oom_kills
+from .memory_events import MemoryEventsSource
+from .oom import OomSource, OomWatch, oom_source, read_oom_kills
 from .pressure import (
     MemoryPressureSource,
     PressureSource,

@@ -1,4 +1,4 @@
-"""Events of a cgroup as such: forks refused, frozen, thawed, empty."""
+"""Events of a cgroup as such: forks refused, frozen, thawed."""
 
 from __future__ import annotations
 
@@ -126,52 +126,33 @@ def pids_source(directory: str, version: Literal[1, 2]) -> Source:
 
 
 class CgroupEventsSource(FileSource):
-    """``cgroup.events`` of a v2 cgroup: frozen, thawed, empty. One descriptor.
+    """``cgroup.events`` of a v2 cgroup: frozen and thawed. One descriptor.
 
     On v1 nothing tells of freezing; whoever freezes must publish that.
 
     Args:
         directory: the cgroup in the v2 hierarchy.
-        ends_when_empty: end already when the last process below has gone.
     """
 
     kinds: ClassVar[frozenset[type[Event]]] = frozenset({Paused, Resumed})
     file = "cgroup.events"
 
-    def __init__(self, directory: str, *, ends_when_empty: bool = False) -> None:
+    def __init__(self, directory: str) -> None:
         super().__init__(directory)
-        self._ends_when_empty = ends_when_empty
-        self._last: dict[str, int] = {}
+        self._was_frozen = 0
 
     @property
     def key(self) -> Hashable:
-        return (CgroupEventsSource, self.path, self._ends_when_empty)
+        return (CgroupEventsSource, self.path)
 
     def _open(self) -> None:
-        self._last = parse_counts(self._text())
+        self._was_frozen = self._frozen()
+
+    def _frozen(self) -> int:
+        return parse_counts(self._text()).get("frozen", 0)
 
     def _check(self) -> None:
-        self._look()
-
-    def _on_change(self) -> None:
-        # Told of a change that can't be seen: processes came and went meanwhile.
-        before = self._last
-        if self._look() or self._last == before:
-            self._end_if_empty()
-
-    def _resume(self) -> None:
-        self._watch()
-        if self._look():
-            self._end_if_empty()
-
-    def _look(self) -> bool:
-        """Publish what is new; whether it lost its last process."""
-        before, self._last = self._last, parse_counts(self._text())
-        frozen = self._last.get("frozen", 0)
-        if frozen != before.get("frozen", 0):
-            self._publish(Paused(self.path) if frozen else Resumed(self.path))
-        return before.get("populated") == 1 and self._last.get("populated") == 0
-
-    def _end_if_empty(self) -> None:
-        if self._ends_when_empty and self._last.get("populated") == 0:
-            self._end()
+        was_frozen, self._was_frozen = self._was_frozen, self._frozen()
+        if self._was_frozen != was_frozen:
+            record = Paused if self._was_frozen else Resumed
+            self._publish(record(self.path))

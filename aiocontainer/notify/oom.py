@@ -1,26 +1,24 @@
-"""Out-of-memory kills, counted by the kernel.
+"""Out-of-memory kills, counted by the kernel; here those of cgroup v1.
 
-v1 signals an eventfd registered with ``memory.oom_control``, v2 changes
-``memory.events``. Both only say when to look; the truth is the ``oom_kill`` count.
-
-v1 signals *before* it kills, once for several kills close together, and when a cgroup
-is removed; it counts at the victim's own cgroup only. So after a signal the counts of
-the cgroup and of all below it are looked at, and again for half a second, at growing
-distance. v2 changes the file after the kill, and counts at all levels above too.
+v1 signals an eventfd registered with ``memory.oom_control``. That only says when to
+look; the truth is the ``oom_kill`` count. v1 signals *before* it kills (150 of 171
+times the count had not moved yet, for up to 27 ms), ten times as often as it kills,
+once for several kills close together, and when a cgroup is removed; and it counts at
+the victim's own cgroup only. So after a signal the counts of the cgroup and of all
+below it are looked at, and again for half a second, at growing distance.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Hashable
-from dataclasses import dataclass
 from typing import ClassVar, Final, Literal
 
 from .hub import EventHub
 from .kernfs import EventFd, Timer, current_poller
-from .records import Event, MemoryHigh, MemoryMax, Oom
+from .memory_events import Kills, MemoryEventsSource, oom_record
+from .records import Event, Oom
 from .source import (
-    FileSource,
     Source,
     cgroup_gone,
     cgroups_below,
@@ -38,17 +36,7 @@ __all__ = (
 )
 
 _LOOKS_S: Final = (0.001,) * 8 + (0.002,) * 12 + (0.004,) * 16 + (0.016, 0.064, 0.256)
-"""v1: when to look again after a signal; each kill found starts this anew."""
-_GROUP_QUIET_S: Final = 0.005
-"""v2: a group kill is over when the count has stood still for this long."""
-
-
-@dataclass(frozen=True, slots=True)
-class Kills:
-    """What the kernel has counted for one cgroup, without those below it."""
-
-    kills: int
-    group_kills: int = 0
+"""When to look again after a signal; each kill found starts this anew."""
 
 
 def read_oom_kills(directory: str, version: Literal[1, 2]) -> int:
@@ -63,18 +51,12 @@ def read_oom_kills(directory: str, version: Literal[1, 2]) -> int:
         OSError: there is no such cgroup, or it has no memory controller.
     """
     if version == 1:
-        return _read_v1(directory).kills
+        return _read_v1(directory)
     return parse_counts(read_text(f"{directory}/memory.events")).get("oom_kill", 0)
 
 
-def _read_v1(directory: str) -> Kills:
-    counts = parse_counts(read_text(f"{directory}/memory.oom_control"))
-    return Kills(counts.get("oom_kill", 0))
-
-
-def _read_local_v2(directory: str) -> Kills:
-    counts = parse_counts(read_text(f"{directory}/memory.events.local"))
-    return Kills(counts.get("oom_kill", 0), counts.get("oom_group_kill", 0))
+def _read_v1(directory: str) -> int:
+    return parse_counts(read_text(f"{directory}/memory.oom_control")).get("oom_kill", 0)
 
 
 class OomSource(Source):
@@ -125,7 +107,7 @@ class OomSource(Source):
         for directory in cgroups_below(self.path):
             try:
                 self._cover(directory)
-                counts[directory] = _read_v1(directory).kills
+                counts[directory] = _read_v1(directory)
             except OSError:
                 if directory == self.path:
                     raise
@@ -147,7 +129,7 @@ class OomSource(Source):
             kills = total - before.get(directory, 0)
             if kills > 0:
                 found = True
-                self._publish(_oom(self.path, directory, Kills(kills), total))
+                self._publish(oom_record(self.path, directory, Kills(kills), total))
         return found
 
     def _on_change(self) -> None:
@@ -176,147 +158,6 @@ class OomSource(Source):
         if self._eventfd is not None:
             self._eventfd.close()
             self._eventfd = None
-
-
-class MemoryEventsSource(FileSource):
-    """``memory.events`` of a v2 cgroup: OOM kills, ``memory.high``, ``memory.max``.
-
-    OOM kills are named by the cgroup below in which they happened; one that was
-    removed before it was looked at counts as the watched one. One descriptor.
-    """
-
-    kinds: ClassVar[frozenset[type[Event]]] = frozenset({Oom, MemoryHigh, MemoryMax})
-    file = "memory.events"
-
-    def __init__(self, directory: str, *, from_start: bool = False) -> None:
-        super().__init__(directory)
-        self._from_start = from_start
-        self._first_kills = 0
-        self._last: dict[str, int] = {}
-        self._local: dict[str, Kills] = {}
-        self._told = 0
-        self._timer: Timer | None = None
-        self._awaited = -1
-
-    @property
-    def key(self) -> Hashable:
-        return (MemoryEventsSource, self.path)
-
-    def _open(self) -> None:
-        self._local = self._read_local()
-        counts = parse_counts(self._text())
-        self._last = dict(counts)
-        if self._from_start:
-            counts["oom_kill"] = 0
-            self._local = {}
-            self._timer = current_poller().call_later(0, self._changed)
-        self._first_kills = counts.get("oom_kill", 0)
-        self._told = 0
-        self._awaited = -1
-
-    def _read_local(self) -> dict[str, Kills]:
-        found: dict[str, Kills] = {}
-        for directory in cgroups_below(self.path):
-            try:
-                found[directory] = _read_local_v2(directory)
-            except OSError:  # removed, or without the memory controller
-                continue
-        return found
-
-    def _check(self) -> None:
-        self._look(at_once=True)
-
-    def _on_change(self) -> None:
-        self._look(at_once=False)
-
-    def _look(self, *, at_once: bool) -> None:
-        counts = parse_counts(self._text())
-        last, self._last = self._last, counts
-        for name, kind in (("high", MemoryHigh), ("max", MemoryMax)):
-            total = counts.get(name, 0)
-            if total > last.get(name, 0):
-                self._publish(kind(total - last.get(name, 0), total, self.path))
-        kills = counts.get("oom_kill", 0)
-        if kills - self._first_kills <= self._told:
-            return
-        if at_once or not self._may_go_on(kills):
-            self._tell_kills(kills)
-
-    def _may_go_on(self, kills: int) -> bool:
-        """Whether this is a group kill that was still moving; then look again."""
-        if kills == self._awaited or not _kills_groups(self.path):
-            return False
-        self._awaited = kills
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer = current_poller().call_later(_GROUP_QUIET_S, self._changed)
-        return True
-
-    def _tell_kills(self, total: int) -> None:
-        before, self._local = self._local, self._read_local()
-        new = {
-            directory: Kills(
-                now.kills - before.get(directory, Kills(0)).kills,
-                now.group_kills - before.get(directory, Kills(0)).group_kills,
-            )
-            for directory, now in self._local.items()
-        }
-        for directory, kills in merge_group_kills(new).items():
-            self._told += kills.kills
-            own_total = self._local[directory].kills
-            self._publish(
-                _oom(self.path, directory, kills, max(own_total, kills.kills))
-            )
-        # What is left was counted in cgroups below that are gone.
-        left = total - self._first_kills - self._told
-        if left > 0:
-            self._told += left
-            self._publish(_oom(self.path, self.path, Kills(left), total))
-
-    def _unwatch(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        super()._unwatch()
-
-
-def merge_group_kills(new: dict[str, Kills]) -> dict[str, Kills]:
-    """One entry for each group kill, with all its victims; others stay apart.
-
-    The kernel counts a group kill at the cgroup that asked for it, and each victim
-    at the victim's own cgroup, which may be below.
-    """
-    merged: dict[str, Kills] = {}
-    for directory, kills in sorted(new.items()):
-        group = next(
-            (
-                above
-                for above, already in merged.items()
-                if already.group_kills > 0 and directory.startswith(f"{above}/")
-            ),
-            directory,
-        )
-        so_far = merged.get(group, Kills(0))
-        merged[group] = Kills(
-            so_far.kills + max(kills.kills, 0),
-            so_far.group_kills + max(kills.group_kills, 0),
-        )
-    return {directory: kills for directory, kills in merged.items() if kills.kills}
-
-
-def _kills_groups(directory: str) -> bool:
-    for path in cgroups_below(directory):
-        try:
-            if read_text(f"{path}/memory.oom.group").strip() == "1":
-                return True
-        except OSError:
-            continue
-    return False
-
-
-def _oom(watched: str, directory: str, kills: Kills, total: int) -> Oom:
-    below = directory[len(watched) :].lstrip("/")
-    return Oom(kills.kills, kills.group_kills, total, directory, below)
 
 
 def oom_source(

@@ -287,22 +287,6 @@ async def test_a_stream_that_follows_a_v2_cgroup_ends_when_it_is_removed(
     assert descriptors() == before
 
 
-async def test_a_stream_may_end_when_a_v2_cgroup_is_empty(unified_cgroup):
-    before = descriptors()
-    source = CgroupEventsSource(unified_cgroup.directory, ends_when_empty=True)
-    stream = EventHub([source], ends_with_sources=True).subscribe()
-    with anyio.move_on_after(0.05) as scope:  # empty, but nothing was in it yet
-        await anext(stream)
-    assert scope.cancelled_caught
-    process = start_python(unified_cgroup, SLEEP)
-    await said(process)
-    process.kill()
-    await ended(process)
-    with anyio.fail_after(5):
-        assert [record async for record in stream] == []
-    assert descriptors() == before
-
-
 def spinners(cgroup, count=6):
     return [start_python(cgroup, SPIN) for _ in range(count)]
 

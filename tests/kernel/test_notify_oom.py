@@ -88,7 +88,7 @@ async def test_kills_are_told_while_the_container_runs_on(cgroup):
 
 async def test_an_oom_comes_before_the_exit_that_it_caused(cgroup):
     hub = EventHub([oom_source(cgroup.directory, VERSION)])
-    async with hub.subscribe() as stream:
+    async with hub.subscribe(Oom, Exit) as stream:
         for number in range(1, 6):
             process = start_python(cgroup, HOG)
             returncode = await ended(process)

@@ -7,13 +7,12 @@ import pytest
 from aiocontainer.errors import ConfigError
 from aiocontainer.notify.cgroup_events import CgroupEventsSource, PidsSource
 from aiocontainer.notify.hub import EventHub
-from aiocontainer.notify.oom import (
+from aiocontainer.notify.memory_events import (
     Kills,
     MemoryEventsSource,
-    OomWatch,
     merge_group_kills,
-    read_oom_kills,
 )
+from aiocontainer.notify.oom import OomWatch, read_oom_kills
 from aiocontainer.notify.pressure import (
     PressureSource,
     parse_stall_total,
@@ -95,6 +94,15 @@ async def test_v2_from_the_start_reports_the_kills_before_the_watch(tree):
             Oom(1, 0, 1, root),
             Oom(2, 0, 2, f"{root}/run-1", "run-1"),
         ]
+
+
+async def test_v2_kill_right_after_the_limit_was_met_is_looked_for(tree):
+    """The kernel tells of no second change within 10 ms."""
+    root = str(tree.root)
+    async with OomWatch(root, 2) as watch:
+        set_events(tree, hits=1, fire=True)
+        set_events(tree, hits=3, kills=1)
+        assert await take(watch) == [Oom(1, 0, 1, root)]
 
 
 async def test_v2_kill_is_named_by_the_cgroup_below_that_had_it(tree):
@@ -182,28 +190,6 @@ async def test_removal_is_noticed_by_one_descriptor_for_all(tree):
     for stream in streams:
         await stream.aclose()
     assert descriptors() == before
-
-
-def follow_until_empty(tree):
-    source = CgroupEventsSource(str(tree.root), ends_when_empty=True)
-    return EventHub([source], ends_with_sources=True).subscribe()
-
-
-async def test_a_stream_may_end_when_the_last_process_has_gone(tree):
-    tree.counts("cgroup.events", populated=0, frozen=0)
-    stream = follow_until_empty(tree)
-    tree.counts("cgroup.events", populated=1, frozen=0, fire=True)
-    tree.counts("cgroup.events", populated=1, frozen=1, fire=True)
-    assert await take(stream) == [Paused(str(tree.root))]
-    tree.counts("cgroup.events", populated=0, frozen=1, fire=True)
-    assert await rest(stream) == []
-
-
-async def test_processes_that_came_and_went_unseen_end_it_too(tree):
-    tree.counts("cgroup.events", populated=0, frozen=0)
-    stream = follow_until_empty(tree)
-    tree.counts("cgroup.events", populated=0, frozen=0, fire=True)
-    assert await rest(stream) == []
 
 
 async def test_memory_high_and_max_are_counted_on_their_own(tree):
