@@ -1,6 +1,7 @@
 """Whatever is given: a configuration, or a `ConfigError`, and soon."""
 
 import json
+import os
 import time
 from typing import Any
 
@@ -74,7 +75,9 @@ JSON_TREES = st.recursive(
 )
 
 relaxed = settings(
-    max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=int(os.environ.get("AIOCONTAINER_FUZZ_EXAMPLES", "150")),
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
 )
 
 
