@@ -20,13 +20,21 @@ if TYPE_CHECKING:
 __all__ = ("pending_writes", "read_stats", "read_usage")
 
 
-def read_stats(paths: Mapping[str, str], unified: str | None) -> CgroupStats:
-    """One sample of all controllers; pressure comes from the cgroup2 twin."""
+def read_stats(
+    paths: Mapping[str, str], unified: str | None, past_oom_kills: int = 0
+) -> CgroupStats:
+    """One sample of all controllers; pressure comes from the cgroup2 twin.
+
+    Args:
+        paths: controller -> directory.
+        unified: the cgroup2 twin.
+        past_oom_kills: those in children that are gone.
+    """
     return CgroupStats(
         version=1,
         cpu=_cpu(paths, unified),
         cpuset=cpuset.stats(paths["cpuset"]) if "cpuset" in paths else None,
-        memory=_memory(paths, unified),
+        memory=_memory(paths, unified, past_oom_kills),
         pids=pids.stats(paths["pids"]) if "pids" in paths else None,
         blkio=_blkio(paths, unified),
         hugetlb=hugetlb.stats(paths["hugetlb"]) if "hugetlb" in paths else {},
@@ -58,13 +66,15 @@ def _cpu(paths: Mapping[str, str], unified: str | None) -> CpuStats | None:
     )
 
 
-def _memory(paths: Mapping[str, str], unified: str | None) -> MemoryStats | None:
+def _memory(
+    paths: Mapping[str, str], unified: str | None, past_oom_kills: int
+) -> MemoryStats | None:
     if "memory" not in paths:
         return None
     found = memory.stats(paths["memory"])
-    if unified is None:
-        return found
-    return replace(found, pressure=pressure(unified, "memory"))
+    kills = found.oom_kills + past_oom_kills
+    stall = None if unified is None else pressure(unified, "memory")
+    return replace(found, oom_kills=kills, pressure=stall)
 
 
 def _blkio(paths: Mapping[str, str], unified: str | None) -> BlkioStats | None:
@@ -76,7 +86,7 @@ def _blkio(paths: Mapping[str, str], unified: str | None) -> BlkioStats | None:
     )
 
 
-def read_usage(paths: Mapping[str, str]) -> Usage:
+def read_usage(paths: Mapping[str, str], past_oom_kills: int = 0) -> Usage:
     """What a finished run is judged by; figures of missing controllers are ``None``."""
     memory_peak = swap_peak = kills = None
     io_read = io_write = throttled = throttled_s = None
@@ -87,7 +97,7 @@ def read_usage(paths: Mapping[str, str]) -> Usage:
         throttled_s = quota.get("throttled_time", 0) / 1e9
     if "memory" in paths:
         memory_peak, swap_peak = memory.peaks_bytes(paths["memory"])
-        kills = memory.oom_kills(paths["memory"])
+        kills = past_oom_kills + memory.oom_kills(paths["memory"])
     if "blkio" in paths:
         io_read, io_write = blkio.transferred(paths["blkio"])
     return Usage(

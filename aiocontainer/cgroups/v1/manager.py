@@ -6,6 +6,7 @@ freeze and kill as a whole.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
@@ -37,6 +38,7 @@ class V1Cgroup:
         *,
         parents: int = 0,
         required: frozenset[str] = frozenset(),
+        outer: V1Cgroup | None = None,
     ) -> None:
         """Touch nothing yet.
 
@@ -47,12 +49,15 @@ class V1Cgroup:
             parents: how many directories above may be made where they are missing.
             required: controllers that must be had; the others are left out where this
                 user may not make them.
+            outer: the cgroup that it is a child of.
         """
         self.name: Final = name
         self.paths: Mapping[str, str] = dict(paths)
         self.unified = unified
         self._parents = parents
         self._required = required
+        self._outer = outer
+        self._past_oom_kills = 0
         self._set_directories()
 
     def _set_directories(self) -> None:
@@ -109,14 +114,23 @@ class V1Cgroup:
 
     async def remove(self, *, timeout_s: float = 5.0) -> None:
         """As `Cgroup.remove`."""
+        self._hand_down_oom_kills()
         await tree.remove_soon(self.directories[::-1], timeout_s)
+
+    def _hand_down_oom_kills(self) -> None:
+        """Kills that were counted here only would be forgotten with the directory."""
+        outer, self._outer = self._outer, None
+        if outer is not None:
+            with contextlib.suppress(CgroupError):
+                outer._past_oom_kills += self.oom_kills()
 
     def child(self, name: str, *, nested: bool = False) -> V1Cgroup:
         """As `Cgroup.child`; ``nested`` makes no difference on v1."""
         end = "/" + check_name(name)
         paths = {controller: path + end for controller, path in self.paths.items()}
         unified = None if self.unified is None else self.unified + end
-        return V1Cgroup(name, paths, unified, required=self._required)
+        required = self._required
+        return V1Cgroup(name, paths, unified, required=required, outer=self)
 
     # -- processes ---------------------------------------------------------------
 
@@ -182,18 +196,20 @@ class V1Cgroup:
     def stats(self) -> CgroupStats:
         """As `Cgroup.stats`."""
         with tree.translated(self.name):
-            return read_stats(self.paths, self.unified)
+            return read_stats(self.paths, self.unified, self._past_oom_kills)
 
     def usage(self) -> Usage:
         """As `Cgroup.usage`."""
         with tree.translated(self.name):
-            return read_usage(self.paths)
+            return read_usage(self.paths, self._past_oom_kills)
 
     def oom_kills(self) -> int:
         """As `Cgroup.oom_kills`; 0 without the memory controller."""
         directory = self.paths.get("memory")
+        if directory is None:
+            return 0
         with tree.translated(self.name):
-            return 0 if directory is None else memory.oom_kills(directory)
+            return self._past_oom_kills + memory.oom_kills(directory)
 
     # -- limits ------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ...errors import UnsupportedFeature
+from .. import tree
 from ..conversions import or_word
 from ..files import parse_flat, parse_limit_v1, read, read_optional
 from ..stats import MemoryCounter, MemoryStats
@@ -64,13 +65,26 @@ def parse_numa_stat(text: str) -> dict[str, dict[int, int]]:
 
 
 def oom_kills(directory: str) -> int:
-    """Processes killed for want of memory, in this cgroup and below.
+    """Processes killed for want of memory, in this cgroup and in those below.
 
-    The count is of the cgroup whose process was killed (memcg_memory_event_mm in
-    mm/memcontrol.c) and of all above it.
+    v1 counts a kill only in the cgroup of the process (memcg_memory_event in
+    include/linux/memcontrol.h stops there), so all are summed up.
     """
+    own = _own_oom_kills(directory)
+    below = (path for path in tree.walk(directory) if path != directory)
+    return own + sum(map(_own_oom_kills_if_there, below))
+
+
+def _own_oom_kills(directory: str) -> int:
     text = read(directory + "/memory.oom_control")
     return parse_flat(text).get("oom_kill", 0)
+
+
+def _own_oom_kills_if_there(directory: str) -> int:
+    try:
+        return _own_oom_kills(directory)
+    except OSError:  # removed while we looked
+        return 0
 
 
 def peaks_bytes(directory: str) -> tuple[int, int | None]:
