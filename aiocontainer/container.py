@@ -25,7 +25,6 @@ from .errors import (
     UnsupportedFeature,
 )
 from .plan import compile as plans
-from .plan.host import HostFacts
 from .proc import spawner
 from .proc.capture import Overflow
 from .proc.handshake import Child
@@ -61,7 +60,7 @@ class Container:
         """
         self.config = config
         self.id = secrets.token_hex(6) if id is None else _checked_id(id)
-        self._frame = plans.frame(config, self.id)
+        self._frame = plans.frame(config)
         self._key = next(spawner.keys)
         self._cgroup: Cgroup | None = None
         self._first: Process | None = None
@@ -302,7 +301,7 @@ class Container:
         key = next(spawner.keys)
         try:
             program, descriptors = request.program(stdio)
-            plan = plans.first(self._frame, request.settings, program, HostFacts.read())
+            plan = plans.first(self._frame, self.id, request.settings, program)
             cgroup = self._open_cgroup()
             if cgroup is not None:
                 spawner.watch_directories(self._key, cgroup.directories)
@@ -333,13 +332,8 @@ class Container:
         cgroup = self._run_cgroup()
         try:
             program, descriptors = request.program(stdio)
-            plan = plans.join(
-                self._frame,
-                request.settings,
-                program,
-                HostFacts.read(),
-                1 + len(descriptors),
-            )
+            index = 1 + len(descriptors)
+            plan = plans.join(self._frame, self.id, request.settings, program, index)
             if cgroup is not None:
                 cgroup.create()
             child = await launch(key, plan, [*descriptors, first.pidfd], cgroup)

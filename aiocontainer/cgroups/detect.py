@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal, TypeAlias
 
 from .files import read
@@ -69,12 +70,19 @@ class Layout:
 
 
 def detect() -> Layout:
-    """Read the present layout: three small files of the kernel, nothing cached.
+    """Read the present layout: small files of the kernel.
+
+    What they meant last time is kept, for as long as they say the same.
 
     Raises:
         OSError: ``/proc`` can't be read.
     """
-    layout = parse_layout(read("/proc/self/mountinfo"), read("/proc/self/cgroup"))
+    return _layout(read("/proc/self/mountinfo"), read("/proc/self/cgroup"))
+
+
+@lru_cache(maxsize=4)
+def _layout(mountinfo: str, own: str) -> Layout:
+    layout = parse_layout(mountinfo, own)
     if layout.v2 is None:
         return layout
     try:

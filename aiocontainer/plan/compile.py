@@ -6,10 +6,13 @@ Pure: no system call is made, so a plan can be printed and tested without privil
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from itertools import chain
+from typing import Any, Final, Self, TypeVar
 
 from .._sys import constants as c
 from ..config import CAPABILITIES, Capabilities, Config, IdMapping, ProcessSettings
@@ -31,6 +34,22 @@ _KINDS: Final = {
     "time": c.CLONE_NEWTIME,
 }
 _RLIM_INFINITY: Final = -1
+_REMEMBERED: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Steps that belong together, in both forms: parts are shared by many plans."""
+
+    steps: tuple[s.Step, ...]
+    wire: tuple[Any, ...]
+    """The same as the helper takes it."""
+
+    @classmethod
+    def of(cls, steps: Iterable[s.Step]) -> Self:
+        """A part of these steps."""
+        kept = tuple(steps)
+        return cls(kept, tuple(step.wire() for step in kept))
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +65,17 @@ class Plan:
     descriptors."""
     proc_files: tuple[tuple[str, bytes], ...]
     """Written by the spawner to ``/proc/<child>/``, before the child goes on."""
-    steps: tuple[s.Step, ...]
+    parts: tuple[Part, ...]
 
+    @property
+    def steps(self) -> tuple[s.Step, ...]:
+        """All steps, in their order."""
+        return tuple(chain.from_iterable(part.steps for part in self.parts))
+
+    @property
     def wire(self) -> tuple[Any, ...]:
-        """The steps in the form that the helper takes."""
-        return tuple(step.wire() for step in self.steps)
+        """All steps in the form that the helper takes."""
+        return tuple(chain.from_iterable(part.wire for part in self.parts))
 
     def describe(self) -> str:
         """The plan, a line each, for people."""
@@ -73,25 +98,64 @@ class Program:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """The part of a container's plan that doesn't depend on the program."""
+    """What all processes of all containers of one config share."""
 
+    config: Config
     clone_flags: int
     user_namespace: bytes | None
     pid_namespace: bytes | None
     proc_files: tuple[tuple[str, bytes], ...]
-    build: tuple[s.Step, ...]
-    """Namespaces and file system, up to the last step that sees the host."""
-    finish: tuple[s.Step, ...]
+    enter: Part
+    """Namespaces."""
+    build: Part
+    """The file system, up to the last step that sees the host."""
+    leave: Part
+    """The host's root goes."""
     join_kinds: int
     """``CLONE_NEW*`` of the namespaces that later processes join."""
     own_pids: bool
     """In a pid namespace of its own, whose end is everybody's end."""
-    keyring: tuple[s.Step, ...]
-    """Every process leaves the supervisor's session keyring, if any does."""
 
 
-def frame(config: Config, hostname: str) -> Frame:
-    """Compile what all processes of a container share.
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What settings make of a process, whichever program it is."""
+
+    find_user: Part
+    drop: Part
+    """Privileges go, one by one."""
+    environment: tuple[tuple[bytes, bytes], ...]
+    umask: int
+    limits: s.Limits
+    bpf: bytes | None
+    """For the last moment; None where the filter is loaded before, or there is none."""
+    flags: int
+
+
+_K = TypeVar("_K")
+_V = TypeVar("_V")
+
+
+def _remembered(compile_it: Callable[[_K], _V]) -> Callable[[_K], _V]:
+    """Keep the last answers, told apart by the very object: to hash or compare a config
+    would take as long as to compile it. The object is kept too, so its id is its own."""
+    kept: OrderedDict[int, tuple[_K, _V]] = OrderedDict()
+
+    def remember(source: _K) -> _V:
+        found = kept.get(id(source))
+        if found is None:
+            found = kept[id(source)] = (source, compile_it(source))
+            if len(kept) > _REMEMBERED:
+                with contextlib.suppress(KeyError):  # another thread was faster
+                    kept.popitem(last=False)
+        return found[1]
+
+    return remember
+
+
+@_remembered
+def frame(config: Config) -> Frame:
+    """Compile what a config says of every container made from it.
 
     Raises:
         UnsupportedFeature: asked for, but not there yet.
@@ -107,86 +171,116 @@ def frame(config: Config, hostname: str) -> Frame:
         for kind, choice in choices.items()
         if choice not in ("new", "host")
     }
-    clone_flags = sum(_KINDS[kind] for kind in new - {"cgroup"})
+    own_mounts = "mount" in new
     return Frame(
-        clone_flags,
+        config,
+        sum(_KINDS[kind] for kind in new - {"cgroup"}),
         joined.get("user"),
         joined.get("pid"),
         tuple(_mappings(config)) if "user" in new else (),
-        tuple(_build(config, new, joined, hostname)),
-        tuple(become_root(config)) if "mount" in new else (s.OpenRoot(),),
+        Part.of(_enter(config, new, joined)),
+        Part.of(file_system(config) if own_mounts else ()),
+        Part.of(become_root(config) if own_mounts else (s.OpenRoot(),)),
         sum(_KINDS[kind] for kind, choice in choices.items() if choice != "host"),
         choices["pid"] != "host",
-        tuple(_keyring(config, hostname)),
+    )
+
+
+@_remembered
+def settle(settings: ProcessSettings) -> Settled:
+    """Compile the settings of a process.
+
+    Raises:
+        UnsupportedFeature: a capability that this program can't give.
+    """
+    limits = tuple(_limits(settings))
+    bpf, flags = None, 0
+    if settings.seccomp is not None:
+        compiled = compile_filter(settings.seccomp, settings.capabilities.bounding)
+        bpf, flags = compiled.bpf, compiled.flags
+    late = settings.no_new_privs
+    return Settled(
+        Part.of((s.FindUser(settings.user.encode(), _words(settings.groups)),)),
+        Part.of(_drop(settings, limits, None if late else bpf, flags)),
+        tuple((k.encode(), v.encode()) for k, v in settings.env.items()),
+        settings.umask,
+        limits,
+        bpf if late else None,
+        flags,
     )
 
 
 def first(
-    container: Frame, settings: ProcessSettings, program: Program, host: HostFacts
+    container: Frame, name: str, settings: ProcessSettings, program: Program
 ) -> Plan:
-    """The plan of a container's first process."""
-    steps = [*container.build, *_terminal(program, console=True), *container.finish]
-    steps += _process(settings, program, host)
+    """The plan of the first process of the container called ``name``."""
+    config = container.config
+    parts = [
+        container.enter,
+        Part.of(_names(config, name)),
+        container.build,
+        Part.of(_terminal(program, console=True)),
+        container.leave,
+        *_process(settle(settings), program),
+    ]
     return Plan(
         container.clone_flags,
         container.user_namespace,
         container.pid_namespace,
         container.proc_files + _oom_score(settings),
-        tuple(steps),
+        tuple(parts),
     )
 
 
 def join(
     container: Frame,
+    name: str,
     settings: ProcessSettings,
     program: Program,
-    host: HostFacts,
     pidfd: int,
 ) -> Plan:
     """The plan of a later process; ``pidfd`` is the index of the first one's."""
-    steps: list[s.Step] = [
-        s.JoinCgroups(),
-        s.JoinContainer(pidfd, container.join_kinds & ~c.CLONE_NEWPID),
-    ]
-    if container.join_kinds & c.CLONE_NEWUSER:
+    kinds = container.join_kinds & ~c.CLONE_NEWPID
+    steps: list[s.Step] = [s.JoinCgroups(), s.JoinContainer(pidfd, kinds)]
+    if kinds & c.CLONE_NEWUSER:
         steps.append(s.BeRootOfUserNamespace())
-    steps += container.keyring
+    steps += _keyring(container.config, name)
     steps += _terminal(program, console=False)
-    steps += _process(settings, program, host)
     return Plan(
         0,
         None,
         pidfd if container.own_pids else None,
         _oom_score(settings),
-        tuple(steps),
+        (Part.of(steps), *_process(settle(settings), program)),
     )
 
 
-def _build(
-    config: Config, new: set[str], joined: Mapping[str, bytes], hostname: str
+def _enter(
+    config: Config, new: set[str], joined: Mapping[str, bytes]
 ) -> Iterator[s.Step]:
     yield s.JoinCgroups()
-    if new | set(joined) >= {"user"}:
+    if "user" in new or "user" in joined:
         yield s.BeRootOfUserNamespace()
     if "cgroup" in new:
         yield s.Unshare(c.CLONE_NEWCGROUP)
     for kind in ("network", "ipc", "uts", "cgroup", "mount"):
         if kind in joined:
             yield s.JoinNamespace(joined[kind], _KINDS[kind])
-    yield from _keyring(config, hostname)
     if "network" in new:
         yield s.BringUpLoopback()
-    if "uts" in new:
-        yield s.SetHostname((config.hostname or hostname).encode())
     if config.domainname is not None:
         yield s.SetDomainname(config.domainname.encode())
-    if "mount" in new:
-        yield from file_system(config)
 
 
-def _keyring(config: Config, hostname: str) -> Iterator[s.Step]:
+def _names(config: Config, name: str) -> Iterator[s.Step]:
+    yield from _keyring(config, name)
+    if config.namespaces.uts == "new":
+        yield s.SetHostname((config.hostname or name).encode())
+
+
+def _keyring(config: Config, name: str) -> Iterator[s.Step]:
     if config.session_keyring:
-        yield s.NewSessionKeyring(f"_ses.{hostname}"[:64].encode())
+        yield s.NewSessionKeyring(f"_ses.{name}"[:64].encode())
 
 
 def _terminal(program: Program, *, console: bool) -> Iterator[s.Step]:
@@ -195,40 +289,33 @@ def _terminal(program: Program, *, console: bool) -> Iterator[s.Step]:
         yield s.OpenTerminal(rows, columns, console)
 
 
-def _process(
-    settings: ProcessSettings, program: Program, host: HostFacts
+def _drop(
+    settings: ProcessSettings, limits: s.Limits, bpf: bytes | None, flags: int
 ) -> Iterator[s.Step]:
-    """From a finished container to the program: privileges go, one by one."""
-    limits = tuple(_limits(settings))
-    cwd = os.fsencode(settings.cwd)
-    yield s.FindUser(settings.user.encode(), _words(settings.groups))
-    if program.own_stdio:
-        yield s.OwnStdio(program.own_stdio)
     if limits:
         yield s.RaiseLimits(limits)
+    cwd = os.fsencode(settings.cwd)
     yield s.ChangeDirectory(cwd)
-    bpf, flags = None, 0
-    if settings.seccomp is not None:
-        compiled = compile_filter(settings.seccomp, settings.capabilities.bounding)
-        bpf, flags = compiled.bpf, compiled.flags
     if settings.no_new_privs:
         yield s.NoNewPrivs()
-    elif bpf is not None:
+    if bpf is not None:
         yield s.LoadFilter(bpf, flags)
-        bpf = None
-    yield _identity(settings.capabilities, cwd, host)
+    yield _identity(settings.capabilities, cwd)
+
+
+def _process(settled: Settled, program: Program) -> Iterator[Part]:
+    """From a finished container to the program."""
+    yield settled.find_user
+    if program.own_stdio:
+        yield Part.of((s.OwnStdio(program.own_stdio),))
+    yield settled.drop
+    last = (settled.umask, settled.limits, settled.bpf, settled.flags)
     if program.arguments is None:
-        yield s.ExecuteInit(program.passed, settings.umask, limits, bpf, flags)
+        yield Part.of((s.ExecuteInit(program.passed, *last),))
         return
-    yield s.Execute(
-        tuple(map(os.fsencode, program.arguments)),
-        tuple((k.encode(), v.encode()) for k, v in settings.env.items()),
-        program.passed,
-        settings.umask,
-        limits,
-        bpf,
-        flags,
-    )
+    arguments = tuple(map(os.fsencode, program.arguments))
+    execute = s.Execute(arguments, settled.environment, program.passed, *last)
+    yield Part.of((execute,))
 
 
 def _words(groups: Iterable[str | int]) -> tuple[bytes, ...]:
@@ -242,9 +329,8 @@ def _limits(settings: ProcessSettings) -> Iterator[tuple[int, int, int]]:
         yield RLIMITS[name], soft, hard
 
 
-def _identity(
-    capabilities: Capabilities, cwd: bytes, host: HostFacts
-) -> s.ChangeIdentity:
+def _identity(capabilities: Capabilities, cwd: bytes) -> s.ChangeIdentity:
+    host = HostFacts.read()
     masks = {}
     for name in ("bounding", "effective", "permitted", "inheritable", "ambient"):
         wanted: frozenset[str] = getattr(capabilities, name)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import array
 import os
 import socket
-import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
@@ -18,7 +17,7 @@ from ..plan import steps
 from ..plan.compile import Plan
 from . import init_pipe, spawner
 
-_ANCILLARY: Final = socket.CMSG_SPACE(4) + socket.CMSG_SPACE(12)
+_ANCILLARY: Final = socket.CMSG_SPACE(4)
 _PATIENCE_S: Final = 10.0
 """How long clean-up waits for a child that a killed or wedged machine may not give."""
 
@@ -46,14 +45,21 @@ class _Progress:
     terminal: int | None = None
     intermediate: int = -1
     failed: bytes | None = None
-    ended_early: bool = False
+    went: bool = False
+    """GO was sent."""
+    reset: bool = False
+    """The child ended with GO unread."""
     closed: bool = False
+
+    @property
+    def executed(self) -> bool:
+        """The child took its GO, and closed the pipe by its exec."""
+        return self.went and not self.reset and self.failed is None
 
 
 async def start(
     key: int,
     plan: Plan,
-    wire: tuple[Any, ...],
     descriptors: Sequence[int],
     *,
     join_files: tuple[str, ...] = (),
@@ -63,7 +69,7 @@ async def start(
 
     Args:
         key: what the janitor knows it by.
-        plan: what to do, and ``wire`` the same as the helper takes it.
+        plan: what to do.
         descriptors: what the plan's indexes refer to, from 1 on (0 is the init pipe).
         join_files: cgroup files that the child writes "0" to.
         cgroup: index among the descriptors of a cgroup2 directory to be born in, and
@@ -83,10 +89,6 @@ async def start(
     try:
         with theirs:
             theirs.setblocking(True)
-            ours.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
-            # The child takes this byte right before exec. Closed with it unread, the
-            # pipe answers ECONNRESET: end-of-file then isn't the exec.
-            ours.send(b"g")
             request = (
                 "start",
                 key,
@@ -96,17 +98,17 @@ async def start(
                 cgroup,
                 plan.proc_files,
                 join_files,
-                wire,
+                plan.wire,
                 fault,
             )
             server = await spawner.send(request, (theirs.fileno(), *descriptors))
         while not progress.closed:
             await anyio.wait_readable(ours)
             _receive_all(ours, progress)
-        if progress.failed is None and not progress.ended_early:
+        if progress.executed:
             return Child(progress.pid, progress.pidfd, progress.terminal)
         with anyio.CancelScope(shield=True):
-            error = await _failure(key, plan, server, progress)
+            error = await _failure(plan, server, progress)
         raise error
     except BaseException:
         if server is not None and not (progress.closed and progress.pidfd < 0):
@@ -129,40 +131,50 @@ def _receive_all(pipe: socket.socket, progress: _Progress) -> None:
         except BlockingIOError:
             return
         except ConnectionResetError:
-            progress.ended_early = True
+            progress.reset = True
             continue
         if not message:
             progress.closed = True
             return
-        _take(message, ancillary, progress)
+        _take(pipe, message, ancillary, progress)
 
 
-def _take(message: bytes, ancillary: list[Any], progress: _Progress) -> None:
-    received, pid = -1, 0
-    for _level, kind, data in ancillary:
-        if kind == socket.SCM_RIGHTS:
-            received = array.array("i", data[:4])[0]
-        elif kind == socket.SCM_CREDENTIALS:
-            pid = struct.unpack("iii", data)[0]
+def _take(
+    pipe: socket.socket, message: bytes, ancillary: list[Any], progress: _Progress
+) -> None:
+    received = array.array("i", ancillary[0][2][:4])[0] if ancillary else -1
     match message[:1]:
-        case init_pipe.HELLO:
-            if progress.pidfd >= 0:  # of `_find`: the newest counts
-                os.close(progress.pidfd)
-            progress.pid, progress.pidfd = pid, received
+        case init_pipe.HELLO if progress.pidfd < 0:
+            progress.pidfd = received
+            progress.pid = int(message[1:]) or _pid_of(received)
+            try:
+                pipe.send(init_pipe.GO)
+                progress.went = True
+            except OSError:
+                progress.reset = True
         case init_pipe.INTERMEDIATE:
             progress.intermediate = received
         case init_pipe.TERMINAL:
             progress.terminal = received
         case init_pipe.FAILED:
             progress.failed = progress.failed or message
+        case _ if received >= 0:  # a second HELLO
+            os.close(received)
+
+
+def _pid_of(pidfd: int) -> int:
+    """The pid behind a pidfd, as we see it (proc_pid_fdinfo(5))."""
+    with open(f"/proc/self/fdinfo/{pidfd}") as file:
+        for line in file:
+            if line.startswith("Pid:"):
+                return int(line[4:])
+    return -1
 
 
 async def _failure(
-    key: int, plan: Plan, server: spawner.Spawner, progress: _Progress
+    plan: Plan, server: spawner.Spawner, progress: _Progress
 ) -> ContainerError:
     """Collect the child; what it failed of."""
-    if progress.pidfd < 0:
-        progress.pidfd = await _find(key, server)
     exit_status: int | None = None
     if progress.pidfd >= 0:
         ended = await _await_end(progress.pidfd)
@@ -173,7 +185,7 @@ async def _failure(
         progress.terminal = None
     if progress.failed is not None:
         return _error(plan, progress.failed)
-    if sys_pidfd.has_ended(server.pidfd):
+    if progress.pidfd < 0 and await server.has_ended():
         return spawner.lost(server)
     how = "unknown" if exit_status is None else str(exit_status)
     return HandshakeError(f"the child ended before it could execute, status {how}")
@@ -226,25 +238,6 @@ async def _reap_intermediate(pidfd: int) -> None:
     with anyio.CancelScope(shield=True):
         await _await_end(pidfd)
     os.close(pidfd)
-
-
-async def _find(key: int, server: spawner.Spawner) -> int:
-    """The pidfd of a child that died before it could say HELLO; -1 if there is none."""
-    ours, theirs = socket.socketpair(
-        socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK
-    )
-    progress = _Progress()
-    with ours:
-        with theirs:
-            try:
-                server.send(("find", key), (theirs.fileno(),))
-            except OSError:
-                return -1
-        with anyio.move_on_after(_PATIENCE_S):
-            while not progress.closed:
-                await anyio.wait_readable(ours)
-                _receive_all(ours, progress)
-    return progress.pidfd
 
 
 def _close(descriptor: int) -> int:

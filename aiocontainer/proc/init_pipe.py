@@ -4,23 +4,29 @@
  program                      spawner                     child (helper)
     │  request (one datagram) ──▶ │                            │
     │    [init pipe, stdio, ...]  │ ── clone3 ───────────────▶ │
-    │                             │ ── writes id maps, "go" ─▶ │   (user namespaces)
-    │ ◀──────────────────────── HELLO [pidfd] ──────────────── │
-    │ ◀──────────────────────── TERMINAL [pty master] ──────── │   (if asked for)
-    │                             │             every step of the plan
+    │ ◀────────── HELLO [pidfd] ──│ ── writes id maps, "go" ─▶ │   (user namespaces)
+    │ ── GO ───────────────────────────────────────────▶ ┐     │
+    │ ◀──────────────────────── TERMINAL [pty master] ── │ ─── │   (if asked for)
+    │                             │                      │     every step of the plan
+    │                             │                      └───▶ │ takes GO
     │ ◀──────────────────────── FAILED, or end-of-file ─────── │ ── execve
 ```
+GO tells the child that the program knows it. A child that doesn't find it before its
+exec says HELLO itself (its spawner may have been killed) and waits. Since a socket that
+is closed with something unread in it resets the connection, the program can tell
+end-of-file by exec from the end of a child that never took its GO.
+
 Requests are trusted (they come from the program that started the spawner) and travel
 as ``marshal``; what comes back is read as untrusted: fixed forms, bounded size.
 
 The init pipe is an ``AF_UNIX SOCK_SEQPACKET`` pair of which each child has an end of its
-own. It is close-on-exec: end-of-file without FAILED, after HELLO, means that the
-program runs.
+own, close-on-exec.
 """
 
 from __future__ import annotations
 
 HELLO = b"H"
+GO = b"g"
 TERMINAL = b"T"
 INTERMEDIATE = b"I"
 FAILED = b"F"
@@ -30,6 +36,11 @@ MAX_MESSAGE = 8192
 
 INLINE_REQUEST = 49152
 """A longer request travels in a memfd: a datagram must fit the socket's buffer."""
+
+
+def encode_hello(kind: bytes, pid: int) -> bytes:
+    """A process makes itself, or its child, known; 0 for a pid it can't know."""
+    return kind + b"%d" % pid
 
 
 def encode_failed(step: int, code: int, path: bytes, reason: str) -> bytes:

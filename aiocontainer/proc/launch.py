@@ -104,11 +104,11 @@ async def launch(
 ) -> handshake.Child:
     """Have the plan carried out, in a cgroup. Cancellation and errors: `handshake`."""
     if cgroup is None:
-        return await handshake.start(key, plan, plan.wire(), descriptors)
+        return await handshake.start(key, plan, descriptors)
     entry = cgroup.entry()
     if entry.clone_directory is None:
         return await handshake.start(
-            key, plan, plan.wire(), descriptors, join_files=entry.join_files
+            key, plan, descriptors, join_files=entry.join_files
         )
     flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
     directory = os.open(entry.clone_directory, flags)
@@ -116,7 +116,6 @@ async def launch(
         return await handshake.start(
             key,
             plan,
-            plan.wire(),
             [*descriptors, directory],
             join_files=entry.join_files,
             cgroup=(1 + len(descriptors), entry.clone_fallback),

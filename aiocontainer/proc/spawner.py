@@ -101,6 +101,16 @@ class Spawner:
         finally:
             duplicate.close()
 
+    async def has_ended(self) -> bool:
+        """Whether it has ended, or does so within a second."""
+        duplicate = os.dup(self.pidfd)  # several tasks may ask
+        try:
+            with anyio.move_on_after(1.0):
+                await anyio.wait_readable(duplicate)
+        finally:
+            os.close(duplicate)
+        return pidfd.has_ended(self.pidfd)
+
     def last_words(self) -> str:
         """What it wrote to stderr, at most 4 KiB; empty if all is well."""
         return os.pread(self._words, 4096, 0).decode("utf-8", "replace").strip()

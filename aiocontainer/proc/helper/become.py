@@ -250,7 +250,7 @@ def run(
     os.umask(umask)
     for kind, soft, hard in limits:
         call("prlimit", resource.setrlimit, kind, (soft, hard))
-    if call("read", os.read, context.pipe, 1) != b"g":
+    if not wire.take_go(context.pipe):
         os._exit(1)  # the program has gone
     _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
     loaded = None if bpf is None else Filter(bpf, flags)
@@ -267,25 +267,26 @@ def find_program(name: bytes, search: bytes) -> bytes:
     if b"/" in name:
         _check_program(name)
         return name
-    refused: OSError | None = None
+    found = errno.ENOENT
     for directory in search.split(b":"):
         path = (directory or b".") + b"/" + name
-        try:
-            _check_program(path)
-        except PermissionError as error:
-            refused = refused or error
-        except OSError:
-            continue
-        else:
-            return path
-    if refused is not None:
-        raise refused
-    raise FileNotFoundError(errno.ENOENT, "executable file not found in $PATH", name)
+        # Asked without exceptions: most directories of a PATH don't have it.
+        if os.access(path, os.X_OK):
+            if _is_program(path):
+                return path
+            found = errno.EACCES
+        elif found == errno.ENOENT and os.access(path, os.F_OK):
+            found = errno.EACCES
+    if found == errno.EACCES:
+        fail("execve", found, name)
+    raise FileNotFoundError(found, "executable file not found in $PATH", name)
+
+
+def _is_program(path: bytes) -> bool:
+    return stat.S_ISREG(os.stat(path).st_mode)
 
 
 def _check_program(path: bytes) -> None:
-    found = call("stat", os.stat, path, path=path)
-    if stat.S_ISDIR(found.st_mode):
-        fail("execve", errno.EACCES, path)
-    if not stat.S_ISREG(found.st_mode) or not os.access(path, os.X_OK):
+    call("stat", os.stat, path, path=path)
+    if not _is_program(path) or not os.access(path, os.X_OK):
         fail("execve", errno.EACCES, path)

@@ -12,7 +12,6 @@ import os
 from ..._sys import libc
 from ..._sys.descriptors import close_others
 from ..._sys.libc import call
-from .. import init_pipe
 from . import wire
 from .steps import STEPS
 
@@ -77,7 +76,6 @@ def main(
             libc.fault = make_fault(*fault)
         keep = (*context.descriptors, *context.join_files, context.init_program)
         close_others((*keep, barrier) if barrier >= 0 else keep)
-        wire.send_hello(context.pipe, init_pipe.HELLO)
         for number in (_signal.SIGINT, _signal.SIGPIPE, _signal.SIGXFSZ):
             _signal.signal(number, _signal.SIG_DFL)  # the ones that Python changed
         call("setsid", os.setsid)

@@ -33,10 +33,6 @@ class Janitor:
         """End this process too."""
         self._pidfds.setdefault(key, []).append(pidfd)
 
-    def pidfds(self, key: int) -> list[int]:
-        """The processes noted under ``key``."""
-        return self._pidfds.get(key, [])
-
     def forget(self, keys: tuple[int, ...]) -> None:
         """The program has seen to these by itself."""
         for key in keys:

@@ -15,9 +15,8 @@ import select
 import sys
 
 from ..._sys import constants as c
-from ..._sys import identity
+from ..._sys import identity, namespaces, signals
 from ..._sys.descriptors import close_others
-from ..._sys import namespaces, signals
 from ..._sys.namespaces import clone, open_namespace, setns
 from .. import init_pipe
 from . import child, init_program, lockdown, wire
@@ -123,8 +122,6 @@ class Spawner:
                     self.janitor.adopt(key, descriptors.pop())
             case ("forget", stale):
                 self.janitor.forget(stale)
-            case ("find", key):
-                self._find(key, descriptors[0])
 
     def _start(self, fields: list[Any], descriptors: list[int]) -> None:
         pipe = descriptors[0]
@@ -151,6 +148,8 @@ class Spawner:
             if pid == 0:
                 self._intermediate(joined, key, fields, descriptors)
             self.janitor.adopt(key, pidfd)
+            hello = init_pipe.encode_hello(init_pipe.INTERMEDIATE, pid)
+            wire.send_descriptor(descriptors[0], hello, pidfd)
         finally:
             os.close(joined)
 
@@ -158,7 +157,6 @@ class Spawner:
         self, joined: int, key: int, fields: list[Any], descriptors: list[int]
     ) -> NoReturn:
         try:
-            wire.send_hello(descriptors[0], init_pipe.INTERMEDIATE)
             setns(joined, c.CLONE_NEWUSER)
             self._launch(key, fields, descriptors)
         except OSError as error:
@@ -192,6 +190,8 @@ class Spawner:
                 if switched:
                     setns(self._own_pid_namespace, c.CLONE_NEWPID)
             self.janitor.adopt(key, pidfd)
+            hello = init_pipe.encode_hello(init_pipe.HELLO, pid)
+            wire.send_descriptor(descriptors[0], hello, pidfd)
             if barrier is not None:
                 _write_proc_files(pid, proc_files)
                 os.write(barrier[1], b"g")
@@ -218,11 +218,6 @@ class Spawner:
         finally:
             os.close(namespace)
         return True
-
-    def _find(self, key: int, reply: int) -> None:
-        """Hand out the pidfds of children that died before their HELLO."""
-        for pidfd in self.janitor.pidfds(key):
-            wire.send_descriptor(reply, init_pipe.HELLO, pidfd)
 
 
 def _write_proc_files(pid: int, files: tuple[tuple[str, bytes], ...]) -> None:

@@ -10,24 +10,33 @@ from ..._sys.libc import call
 from .. import init_pipe
 
 
-def send_hello(pipe: int, kind: bytes) -> None:
-    """Make ourselves known by a pidfd, before anything can go wrong.
+def take_go(pipe: int) -> bool:
+    """Wait for the program's GO; False if the program has gone.
 
-    The child does this and not the spawner: whatever becomes of the spawner, the
-    program knows each child that runs. The kernel adds our pid as the program sees it
-    (SCM_CREDENTIALS).
+    It is there long since, unless the spawner was lost before it could make us known:
+    then we do that ourselves. The program finds our pid by the pidfd.
     """
-    pidfd = call("pidfd_open", os.pidfd_open, os.getpid())
-    send_descriptor(pipe, kind, pidfd)
-    os.close(pidfd)
+    sock = _as_socket(pipe)
+    try:
+        try:
+            taken = sock.recv(1, _socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            pidfd = call("pidfd_open", os.pidfd_open, os.getpid())
+            message = init_pipe.encode_hello(init_pipe.HELLO, 0)
+            send_descriptor(pipe, message, pidfd)
+            os.close(pidfd)
+            taken = call("recv", sock.recv, 1)
+    finally:
+        sock.detach()
+    return bool(taken == init_pipe.GO)
 
 
-def send_descriptor(pipe: int, kind: bytes, descriptor: int) -> None:
+def send_descriptor(pipe: int, message: bytes, descriptor: int) -> None:
     """Send one message with one descriptor."""
     sock = _as_socket(pipe)
     rights = (_socket.SOL_SOCKET, _socket.SCM_RIGHTS, struct.pack("i", descriptor))
     try:
-        call("sendmsg", sock.sendmsg, (kind,), (rights,), _socket.MSG_NOSIGNAL)
+        call("sendmsg", sock.sendmsg, (message,), (rights,), _socket.MSG_NOSIGNAL)
     finally:
         sock.detach()
 
