@@ -50,14 +50,15 @@ def oom(setting: Setting, kills: int = 1000) -> list[Row]:
     """From the page that was too much to the event in the iterator."""
     with setting.ours() as ours:
         answer = ours.ask({"job": "oom", "kills": kills})
-    waits = answer["waits_ms"]
-    detail = f"median {median(waits):.2f} ms"
-    wait = Limit(5, "ms").row("OOM kill to event, p99", percentile(waits, 99), detail)
-    exact = answer["events"] == answer["kills"] == kills
-    count = Row(
-        f"{kills} kills", f"{answer['events']} events", f"{kills} events", exact
-    )
-    return [wait, count]
+    waits, events = answer["waits_ms"], answer["events"]
+    target = Limit(5, "ms")
+    if waits:
+        detail = f"median {median(waits):.2f} ms"
+        wait = target.row("OOM kill to event, p99", percentile(waits, 99), detail)
+    else:
+        wait = target.missing("OOM kill to event, p99", "no event came")
+    exact = events == answer["kills"] == kills
+    return [wait, Row(f"{kills} kills", f"{events} events", f"{kills} events", exact)]
 
 
 def limited_life(

@@ -15,9 +15,11 @@ from pathlib import Path
 from aiocontainer.config import (
     CAPABILITIES,
     DEFAULT_CAPABILITIES,
+    DEFAULT_DEVICE_RULES,
     DEFAULT_MASKED_PATHS,
     DEFAULT_READONLY_PATHS,
     SYSTEM_MOUNTS,
+    DeviceRule,
 )
 from bench import filters
 from bench.cgroup_folders import make_folders, remove_folders
@@ -184,10 +186,17 @@ def oci_config(rootfs: Path, args: list[str], cgroup: str) -> dict[str, object]:
         ],
         "linux": {
             "cgroupsPath": cgroup,
-            "resources": {},
+            "resources": {"devices": [_device_rule(r) for r in DEFAULT_DEVICE_RULES]},
             "namespaces": [{"type": kind} for kind in kinds],
             "maskedPaths": list(DEFAULT_MASKED_PATHS),
             "readonlyPaths": list(DEFAULT_READONLY_PATHS),
             "seccomp": filters.oci(),
         },
     }
+
+
+def _device_rule(rule: DeviceRule) -> dict[str, object]:
+    found = rule.model_dump(exclude_none=True)
+    if rule.type == "a":
+        del found["type"]
+    return found
