@@ -20,7 +20,7 @@ from aiocontainer.config import (
 from aiocontainer.config.base import Model
 from aiocontainer.errors import ConfigError, ContainerError
 
-from ..support.configs import BAD
+from ..support.bad_configs import BAD
 
 
 @pytest.mark.parametrize(

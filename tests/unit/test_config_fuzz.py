@@ -24,7 +24,8 @@ from aiocontainer.config import (
 from aiocontainer.config.base import Model
 from aiocontainer.errors import ConfigError
 
-from ..support.configs import BAD, RICH
+from ..support.bad_configs import BAD
+from ..support.configs import RICH
 
 SLOW_S = 0.1
 
