@@ -5,6 +5,7 @@ Started as ``python -m bench.ours LOOP ROOTFS``; each line on stdin is a JSON ob
 """
 
 import asyncio
+import contextlib
 import gc
 import json
 import os
@@ -167,8 +168,7 @@ class Ours:
             await asyncio.sleep(seconds)
             cpu_s, elapsed_s = time.process_time() - began_cpu, time.monotonic() - began
             for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+                await end(task)
             return {"cpu_share": cpu_s / elapsed_s, "samples_per_s": taken / elapsed_s}
 
     async def oom(self, kills: int) -> Any:
@@ -189,9 +189,8 @@ class Ours:
             )  # the subscription has to stand before the first kill
             result = await container.run(words)
             expect_success(result)
-            await asyncio.sleep(0.1)
-            watching.cancel()
-            await asyncio.gather(watching, return_exceptions=True)
+            await asyncio.sleep(0.6)  # the last kill may be told a little later
+            await end(watching)
         killed_ns = [int(line) for line in result.stdout.split()]
         waits = [(s - k) / 1e6 for s, k in zip(seen_ns, killed_ns, strict=False)]
         return {"kills": len(killed_ns), "events": len(seen_ns), "waits_ms": waits}
@@ -199,6 +198,13 @@ class Ours:
     async def aclose(self) -> None:
         """End what still runs."""
         await self._stack.aclose()
+
+
+async def end(task: asyncio.Task[None]) -> None:
+    """Cancel a task that should still run; if it failed, say how."""
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
 
 
 def expect_success(result: Any) -> None:
