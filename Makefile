@@ -1,21 +1,42 @@
 # Each target is the only command needed: it installs what it needs (root, Debian or
 # Ubuntu) and then does its work. A second call is quick.
+#
+#   make demo          containers side by side in one event loop, with their figures
+#   make test          the whole suite on this machine's kernel
+#   make test-v2       the kernel tests in a guest with pure cgroup v2, and with systemd
+#   make check         lint, types and tests: what has to pass before a commit
+#   make soak          ten thousand lives in a row (LIVES=...): nothing left, no slower
+#   make bench         our figures beside those of runc, crun and bubblewrap
+#
+# PYTHON=python3.12 uses another interpreter, with a virtual environment of its own.
 PYTHON ?= python3
-VENV ?= .venv
+LIVES ?= 10000
+SUFFIX := $(if $(filter-out python3,$(PYTHON)),-$(notdir $(PYTHON)))
+VENV ?= .venv$(SUFFIX)
 PY := $(VENV)/bin/python
-PACKAGES := gcc python3-dev libc6-dev libcap-dev libseccomp2 busybox-static make
+PACKAGES := gcc libc6-dev python3-dev python3-venv libcap-dev libseccomp2 busybox-static make
+VM_PACKAGES := mmdebstrap debian-archive-keyring e2fsprogs zstd
 
-.PHONY: setup demo test lint types bench clean
+# install-packages NAMES: only what is missing, so that a second call needs no network.
+define install-packages
+@missing=; for name in $(1); do \
+  dpkg-query -W -f='$${Status}' $$name 2>/dev/null | grep -q 'ok installed' || \
+  missing="$$missing $$name"; done; \
+if [ -n "$$missing" ]; then \
+  apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
+  apt-get install -y -qq --no-install-recommends $$missing >/dev/null; fi
+endef
+
+.PHONY: setup demo test vm test-v2 soak lint types check bench clean
 
 setup: $(VENV)/done
 
 $(VENV)/done: pyproject.toml
-	@missing=""; for p in $(PACKAGES); do \
-	  dpkg-query -W -f='$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$p"; done; \
-	  if [ -n "$$missing" ]; then apt-get update -qq && \
-	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing; fi
+	$(call install-packages,$(PACKAGES))
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and \
+	  "aiocontainer needs Python 3.11 or later; this is " + sys.version)'
 	$(PYTHON) -m venv $(VENV)
-	$(PY) -m pip install -q -e '.[test,systemd]'
+	$(PY) -m pip install -q --disable-pip-version-check -e '.[test,systemd]'
 	@touch $@
 
 demo: setup
@@ -24,6 +45,16 @@ demo: setup
 test: setup
 	$(PY) -m pytest
 
+vm: setup
+	$(call install-packages,$(VM_PACKAGES))
+	PYTHON=$(abspath $(PY)) tests/vm/build.sh
+
+test-v2: vm
+	tests/vm/test.sh
+
+soak: setup
+	$(PY) tests/soak.py $(LIVES)
+
 lint: setup
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
@@ -31,8 +62,10 @@ lint: setup
 types: setup
 	$(VENV)/bin/mypy
 
+check: lint types test
+
 bench: setup
 	$(PY) -m bench
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info
+	rm -rf .venv .venv-* build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache

@@ -1,0 +1,28 @@
+#!/bin/bash
+# test.sh [PYTEST ARGUMENTS]: the kernel and security tests in two guests at once, one
+# without and one with systemd, each with one processor. Fails if either fails, or does
+# not boot. MODES=plain or MODES=systemd runs only that one.
+set -uo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+project=$(cd "$here/../.." && pwd)
+logs=$(mktemp -d -t guest-tests.XXXXXX)
+trap 'rm -rf "$logs"' EXIT
+trap 'kill $(jobs -p) 2>/dev/null; exit 143' INT TERM
+
+declare -A running
+for mode in ${MODES:-plain systemd}; do
+  [ "$mode" = plain ] && options=-n || options=
+  "$here/run-in-vm.sh" $options -c 1 -m 1536 -t "${LIMIT_S:-420}" "$project" \
+    tests/vm/guest-tests.sh "$@" >"$logs/$mode" 2>&1 &
+  running[$mode]=$!
+done
+
+failed=0
+for mode in "${!running[@]}"; do
+  wait "${running[$mode]}"
+  status=$?
+  echo "== guest, $mode: exit status $status"
+  cat "$logs/$mode"
+  [ $status -eq 0 ] || failed=1
+done
+exit $failed
