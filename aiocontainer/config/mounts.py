@@ -1,11 +1,11 @@
 """Mounts inside the container, and the ones that every container has."""
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Annotated, Final, Self
 
-from pydantic import model_validator
+from pydantic import BeforeValidator, model_validator
 
-from .base import AbsolutePath, ConfigError, Model, StrPath, Text
+from .base import AbsolutePath, ConfigError, Model, StrPath, Text, as_text
 from .namespaces import IdMapping, require_disjoint
 from .options import MountOptions, parse_options
 from .units import parse_size
@@ -33,7 +33,7 @@ class Mount(Model):
     destination: AbsolutePath
     """Where, in the container; made if missing. Links are followed inside the
     container's root only."""
-    source: Text | None = None
+    source: Annotated[Text, BeforeValidator(as_text)] | None = None
     """For a bind mount the absolute path on the host; else what the file system takes
     (its type's name when ``None``)."""
     type: Text | None = None
