@@ -38,7 +38,10 @@ class Oom:
     """
 
     kills: int
-    """Processes killed since the last `Oom` of this cgroup, at least 1."""
+    """Processes killed since the last `Oom` of this cgroup, at least 1.
+
+    As the kernel counts (``oom_kill``): of a whole group it counts the first victim
+    twice, unless that has ended by then."""
     group_kills: int
     """How often the whole cgroup was killed at once (``memory.oom.group``, v2)."""
     total: int

@@ -1,6 +1,7 @@
 """Out-of-memory kills on the real kernel: exact, in time, and before the exit."""
 
 import asyncio
+import os
 import signal
 import time
 
@@ -275,3 +276,30 @@ async def test_wait_for_may_be_used_to_look_for_a_while(cgroup):
         await ended(start_python(cgroup, HOG))
         record = await asyncio.wait_for(anext(watch), 10)
         assert record.kills == 1
+
+
+@pytest.mark.skipif(VERSION != 2, reason="only v2 kills whole groups")
+async def test_a_group_kill_is_one_event_with_all_its_victims(cgroup):
+    cgroup.write("memory.oom.group", 1)
+    family = f"""
+import os, time
+children = []
+for _ in range(4):
+    child = os.fork()
+    if child == 0:
+        time.sleep(60)
+    children.append(child)
+os.write(1, " ".join(map(str, children)).encode())
+{HOG}
+"""
+    async with OomWatch(cgroup.directory, VERSION) as watch:
+        process = start_python(cgroup, family)
+        children = [int(pid) for pid in (await said(process)).split()]
+        with anyio.fail_after(20):
+            record = await anext(watch)
+            assert await ended(process) == -signal.SIGKILL
+        # The kernel counts the first victim again when it comes to the whole group.
+        assert record.kills in (5, 6)
+        assert (record.group_kills, record.total) == (1, record.kills)
+    for child in children:  # they are ours by now, and were killed
+        os.waitpid(child, 0)  # noqa: ASYNC222
