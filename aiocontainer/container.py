@@ -60,6 +60,7 @@ class Container:
         """
         self.config = config
         self.id = secrets.token_hex(6) if id is None else _checked_id(id)
+        self._named_by_us = id is None and config.cgroup.name is None
         self._frame = plans.frame(config)
         self._key = next(spawner.keys)
         self._cgroup: Cgroup | None = None
@@ -261,7 +262,8 @@ class Container:
                 cgroup.kill()  # what outlives the first process without a pid namespace
                 await cgroup.remove()
             self._cgroup = None
-        spawner.forget(self._key, at_once=True)
+        # A name of our own making never comes again, so the janitor may hear of it late.
+        spawner.forget(self._key, at_once=not self._named_by_us)
 
     # -- how it is done -----------------------------------------------------------------
 

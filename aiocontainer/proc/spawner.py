@@ -305,14 +305,21 @@ def forget(key: int, *, at_once: bool = False) -> None:
     """
     _watched.pop(key, None)
     _stale.append(key)
-    if (at_once or len(_stale) > _MOST_STALE) and _current is not None:
-        keys = _take_stale()
-        try:
-            _current.send(("forget", keys))
-        except BlockingIOError:
-            _stale.extend(keys)
-        except OSError:
-            return  # it is gone, and its memory with it
+    if at_once or len(_stale) > _MOST_STALE:
+        flush()
+
+
+def flush() -> None:
+    """Tell the spawner now what it can forget."""
+    if _current is None or not _stale:
+        return
+    keys = _take_stale()
+    try:
+        _current.send(("forget", keys))
+    except BlockingIOError:
+        _stale.extend(keys)
+    except OSError:
+        return  # it is gone, and its memory with it
 
 
 def _take_stale() -> tuple[int, ...]:

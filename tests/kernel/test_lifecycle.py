@@ -1,0 +1,662 @@
+"""A container's life: start, join, wait, signal, kill, end; and nothing stays."""
+
+import os
+import signal
+import time
+
+import anyio
+import pytest
+
+from aiocontainer import (
+    CgroupError,
+    Config,
+    Container,
+    ExitReason,
+    ProcessFailed,
+    StatusError,
+    run,
+)
+from aiocontainer.proc.stdio import DEVNULL, PIPE
+from tests.support import procfs
+from tests.support.capabilities import needs
+
+pytestmark = [pytest.mark.anyio, needs("root", "mount-namespace", "pid-namespace")]
+
+READY = "echo ready; read -t 60 line"
+"""A shell's words: says that it runs, then waits for its stdin to end."""
+
+
+@pytest.fixture
+def config(rootfs):
+    return Config(rootfs=rootfs)
+
+
+async def started(container, script, **options):
+    """Start a shell that says "ready" once it is where the test wants it."""
+    process = await container.start(["sh", "-c", script], stdout=PIPE, **options)
+    assert await process.stdout.receive() == b"ready\n"
+    return process
+
+
+async def gone(pid):
+    """Wait until a process is no more, not even as a zombie."""
+    with anyio.fail_after(5):
+        while procfs.read_stat(pid) is not None:
+            await anyio.sleep(0.002)  # it is no child of ours: nothing tells
+
+
+# -- status and end ----------------------------------------------------------------------
+
+
+async def test_the_status_goes_from_created_to_running_to_stopped(config):
+    container = Container(config)
+    async with container:
+        assert (container.status(), container.pid) == ("created", None)
+        process = await container.start(["cat"], stdin=PIPE)
+        assert (container.status(), container.pid) == ("running", process.pid)
+        assert process.returncode is None
+        assert process.reason is None
+        assert process.usage is None
+        await process.stdin.aclose()
+        assert await container.wait() == 0
+        assert container.status() == "stopped"
+        assert process.reason is ExitReason.EXITED
+    assert container.status() == "stopped"
+
+
+@pytest.mark.parametrize("act", ["start", "run"])
+@pytest.mark.parametrize("ended", ["by itself", "by destroy"])
+async def test_a_stopped_container_starts_nothing(config, act, ended):
+    async with Container(config) as container:
+        process = await container.start(["true"])
+        if ended == "by destroy":
+            await container.destroy()
+        else:
+            await process.wait()
+        with pytest.raises(StatusError) as caught:
+            await getattr(container, act)(["true"])
+        assert caught.value.status == "stopped"
+
+
+@pytest.mark.parametrize("act", ["wait", "signal", "terminate"])
+async def test_what_needs_a_program_says_that_there_is_none(config, act):
+    async with Container(config) as container:
+        with pytest.raises(StatusError):
+            result = getattr(container, act)(*((1,) if act == "signal" else ()))
+            if act == "wait":
+                await result
+
+
+@pytest.mark.parametrize("as_first", [True, False], ids=["first", "joined"])
+@pytest.mark.parametrize("status", [0, 1, 3, 126, 137, 255])
+async def test_the_exit_status_is_the_programs(config, status, as_first):
+    async with Container(config) as container:
+        result = await container.run(["sh", "-c", f"exit {status}"], init=not as_first)
+    assert (result.returncode, result.reason) == (status, ExitReason.EXITED)
+
+
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, signal.SIGKILL, signal.SIGUSR1, signal.SIGRTMIN + 2]
+)
+async def test_a_signal_is_a_negative_status(config, number):
+    async with Container(config) as container:
+        result = await container.run(["sh", "-c", f"kill -{int(number)} $$"])
+    assert (result.returncode, result.reason) == (-number, ExitReason.SIGNALED)
+
+
+async def test_a_process_knows_its_end_without_being_waited_for(config):
+    async with Container(config) as container:
+        process = await container.start(["true"])
+        with anyio.fail_after(5):
+            while not process.ended:
+                await anyio.sleep(0.001)
+        assert process.returncode == 0
+
+
+async def test_destroy_may_be_called_at_any_time_and_any_number_of_times(config):
+    container = Container(config)
+    await container.destroy()
+    container = Container(config)
+    await container.start(["sleep", "60"])
+    async with anyio.create_task_group() as tasks:
+        for _ in range(5):
+            tasks.start_soon(container.destroy)
+    await container.aclose()
+    assert container.status() == "stopped"
+
+
+@pytest.mark.parametrize("leave", ["return", "raise", "cancel"])
+async def test_however_a_block_is_left_its_processes_have_ended(config, leave):
+    with anyio.CancelScope() as scope:
+        try:
+            async with Container(config) as container:
+                first = await started(container, "trap '' TERM INT HUP; " + READY)
+                later = await started(container, "trap '' TERM INT HUP; " + READY)
+                if leave == "raise":
+                    raise LookupError
+                if leave == "cancel":
+                    scope.cancel()
+                    await anyio.sleep_forever()
+        except LookupError:
+            pass
+    assert first.returncode == later.returncode == -signal.SIGKILL
+    assert first.reason is ExitReason.CANCELLED
+    assert not os.path.exists(f"/proc/{first.pid}")
+
+
+async def test_leaving_the_block_of_a_process_ends_only_that_process(config):
+    async with Container(config) as container:
+        other = await started(container, READY, stdin=PIPE)
+        async with await started(container, READY, stdin=PIPE) as process:
+            pass
+        assert process.returncode == -signal.SIGKILL
+        assert other.returncode is None
+        await other.stdin.aclose()
+        assert await other.wait() == 1  # read got end-of-file
+
+
+async def test_two_containers_of_one_id_dont_meet(config):
+    async with Container(config, id="test-twice") as container:
+        await container.start(["sleep", "60"])
+        if not container.processes():
+            pytest.skip("no cgroups")
+        async with Container(config, id="test-twice") as second:
+            with pytest.raises(CgroupError, match="exists"):
+                await second.start(["true"])
+        assert container.status() == "running"
+
+
+# -- waiting -----------------------------------------------------------------------------
+
+
+async def test_any_number_of_tasks_may_wait(config):
+    statuses = []
+
+    async def wait(process):
+        statuses.append(await process.wait())
+
+    async with Container(config) as container:
+        process = await started(container, READY + "; exit 5", stdin=PIPE)
+        async with anyio.create_task_group() as tasks:
+            for _ in range(20):
+                tasks.start_soon(wait, process)
+            await anyio.wait_all_tasks_blocked()
+            await process.stdin.aclose()
+        assert await process.wait() == 5
+    assert statuses == [5] * 20
+
+
+async def test_a_cancelled_wait_leaves_the_process_and_the_other_waiters(config):
+    statuses = []
+
+    async def wait(process):
+        statuses.append(await process.wait())
+
+    async with Container(config) as container:
+        process = await started(container, READY + "; exit 6", stdin=PIPE)
+        async with anyio.create_task_group() as tasks:
+            async with anyio.create_task_group() as impatient:
+                impatient.start_soon(wait, process)  # this one watches the pidfd
+                await anyio.wait_all_tasks_blocked()
+                tasks.start_soon(wait, process)
+                await anyio.wait_all_tasks_blocked()
+                impatient.cancel_scope.cancel()
+            assert process.returncode is None
+            await process.stdin.aclose()
+    assert statuses == [6]
+
+
+async def test_a_grandchild_that_keeps_stdout_open_doesnt_hold_up_the_end(config):
+    async with Container(config) as container:
+        before = time.monotonic()
+        result = await container.run(["sh", "-c", "echo hi; sleep 60 & exit 7"])
+        assert (result.returncode, result.stdout) == (7, b"hi\n")
+        process = await container.start(["sh", "-c", "sleep 60 & exit 8"], stdout=PIPE)
+        assert await process.wait() == 8
+        assert time.monotonic() - before < 5
+        assert len(container.processes()) == 3  # the init and two daemons
+
+
+# -- signals -----------------------------------------------------------------------------
+
+
+async def test_signals_reach_the_process_they_are_for(config):
+    script = "trap 'exit 11' TERM; trap 'exit 12' USR1; echo ready; sleep 60 & wait"
+    async with Container(config) as container:
+        first = await started(container, script)
+        later = await started(container, script)
+        later.terminate()
+        assert await later.wait() == 11
+        assert first.returncode is None
+        container.signal(signal.SIGUSR1)
+        assert await first.wait() == 12
+        first.send_signal(signal.SIGTERM)  # of no consequence: it has ended
+        first.kill()
+
+
+async def test_terminate_is_ignored_by_a_pid_1_without_a_handler(config):
+    async with Container(config) as container:
+        process = await started(container, "exec cat", stdin=PIPE) if False else None
+        process = await started(container, "echo ready; exec cat", stdin=PIPE)
+        container.terminate()
+        await process.stdin.send(b"alive")
+        assert await process.stdout.receive() == b"alive"
+        container.kill()
+        assert await container.wait() == -signal.SIGKILL
+
+
+async def test_the_built_in_init_passes_signals_on_to_all(config):
+    async with Container(config) as container:
+        await container.run(["true"])
+        two = [
+            await started(container, "trap 'exit 13' TERM; echo ready; sleep 60 & wait")
+            for _ in range(2)
+        ]
+        container.terminate()
+        assert [await process.wait() for process in two] == [13, 13]
+        assert container.status() == "running"
+
+
+async def test_killing_the_container_kills_all_in_it(config):
+    async with Container(config) as container:
+        await container.run(["true"])
+        later = [await started(container, "sleep 60 & " + READY) for _ in range(3)]
+        pids = container.processes()
+        container.kill()
+        assert await container.wait() == -signal.SIGKILL
+        for process in later:
+            assert await process.wait() == -signal.SIGKILL
+        for pid in pids:
+            await gone(pid)
+
+
+async def test_the_end_of_pid_1_is_the_end_of_all(config):
+    async with Container(config) as container:
+        first = await started(container, READY, stdin=PIPE)
+        later = await started(container, "sleep 60 & " + READY)
+        await first.stdin.aclose()
+        assert await first.wait() == 1
+        assert await later.wait() == -signal.SIGKILL
+
+
+async def test_kill_of_a_process_takes_its_descendants_and_nobody_else(config):
+    async with Container(config) as container:
+        neighbour = await started(container, "sleep 60 & " + READY, stdin=PIPE)
+        init_and_two = set(container.processes())
+        victim = await started(container, "(setsid sleep 61 &); sleep 62 & " + READY)
+        descendants = set(container.processes()) - init_and_two
+        assert len(descendants) >= 2
+        victim.kill()
+        assert await victim.wait() == -signal.SIGKILL
+        for pid in descendants:
+            await gone(pid)
+        assert init_and_two <= set(container.processes())
+        assert neighbour.returncode is None
+
+
+# -- joining -----------------------------------------------------------------------------
+
+
+async def test_a_joined_process_is_in_the_namespaces_and_root_of_the_first(config):
+    kinds = "mnt pid uts ipc net cgroup"
+    script = f"for k in {kinds}; do readlink /proc/self/ns/$k; done; stat -c %d:%i /"
+    async with Container(config) as container:
+        first = await started(
+            container, f"echo ready; {script}; read -t 60 x", stdin=PIPE
+        )
+        told = b""
+        while told.count(b"\n") < 7:
+            told += await first.stdout.receive()
+        result = await container.run(["sh", "-c", script])
+    ours, theirs = told.decode().split(), result.stdout.decode().split()
+    same = slice(None) if ours[5] == theirs[5] else slice(5)
+    assert ours[same] == theirs[same]
+    assert ours[:5] != [procfs.namespace(kind) for kind in kinds.split()[:5]]
+
+
+async def test_run_with_the_built_in_init_can_be_called_many_times(config):
+    async with Container(config) as container:
+        pids = {container.pid}
+        for number in range(10):
+            result = await container.run(["sh", "-c", f"echo {number}"])
+            assert result.stdout == b"%d\n" % number
+            pids.add(container.pid)
+        assert len(pids) == 2  # none at first, then always the same
+
+
+async def test_runs_side_by_side_dont_disturb_each_other(config):
+    results = {}
+
+    async with Container(config) as container:
+
+        async def one(number):
+            script = f"read x; echo $x; exit {number}"
+            results[number] = await container.run(
+                ["sh", "-c", script], input=b"%d\n" % number
+            )
+
+        async with anyio.create_task_group() as tasks:
+            for number in range(12):
+                tasks.start_soon(one, number)
+        assert len(container.processes()) == 1
+    for number, result in results.items():
+        assert (result.returncode, result.stdout) == (number, b"%d\n" % number)
+
+
+async def test_the_built_in_init_reaps_orphans(config):
+    async with Container(config) as container:
+        for _ in range(3):
+            await container.run(["sh", "-c", "(true &); (true &); (exit 3 &)"])
+        with anyio.fail_after(5):
+            while container.processes() != [container.pid]:
+                await anyio.sleep(0.001)  # zombies are members of a cgroup, too
+        result = await container.run(["sh", "-c", "ls -d /proc/[0-9]*"])
+    assert len(result.stdout.split()) <= 3  # init, the shell, ls
+
+
+async def test_runs_that_were_killed_leave_no_cgroups_in_a_living_container(config):
+    async with Container(config) as container:
+        await container.run(["true"])
+        cgroup = container._cgroup
+        if cgroup is None:
+            pytest.skip("no cgroups")
+        for _ in range(5):
+            script = "for i in 1 2 3 4; do sleep 60 & done; wait"
+            await container.run(["sh", "-c", script], timeout=0.05)
+        await container.run(["true"])
+        with anyio.fail_after(5):
+            while container.processes() != [container.pid]:
+                await anyio.sleep(0.002)
+        await container.run(["true"])
+        left = [
+            entry.path
+            for directory in cgroup.directories
+            for entry in os.scandir(directory)
+            if entry.is_dir()
+        ]
+        assert left == []
+
+
+# -- the truth about a run ---------------------------------------------------------------
+
+
+async def test_status_137_without_a_kill_for_memory_is_no_kill_for_memory(rootfs):
+    async with Container(Config(rootfs=rootfs, memory="32MiB")) as container:
+        result = await container.run(["sh", "-c", "exit 137"])
+        assert (result.returncode, result.reason) == (137, ExitReason.EXITED)
+        result = await container.run(["sh", "-c", "kill -9 $$"])
+        assert (result.returncode, result.reason) == (-9, ExitReason.SIGNALED)
+
+
+@needs("cgroup-v1-memory")
+@pytest.mark.parametrize("init", [True, False], ids=["joined", "first"])
+async def test_a_kill_for_memory_of_a_child_of_the_run_is_told(rootfs, init):
+    async with Container(Config(rootfs=rootfs, memory="16MiB")) as container:
+        result = await container.run(["sh", "-c", "tail /dev/zero; exit 4"], init=init)
+    assert (result.returncode, result.reason) == (4, ExitReason.OOM_KILLED)
+    assert result.usage.oom_kills == 1
+
+
+@needs("cgroup-v1-memory")
+async def test_a_neighbours_kill_for_memory_is_not_told_of_this_run(rootfs):
+    async with Container(Config(rootfs=rootfs, memory="16MiB")) as container:
+        await container.run(["sh", "-c", "tail /dev/zero; exit 4"])
+        result = await container.run(["sh", "-c", "exit 4"])
+    assert (result.returncode, result.reason) == (4, ExitReason.EXITED)
+
+
+@needs("cgroup-v1-memory")
+async def test_a_run_that_survives_a_kill_for_memory_has_exited(rootfs):
+    config = Config(rootfs=rootfs, memory="16MiB")
+    result = await run(config, ["sh", "-c", "tail /dev/zero; exit 0"])
+    assert (result.returncode, result.reason) == (0, ExitReason.EXITED)
+    assert result.usage.oom_kills == 1
+
+
+async def test_a_timeout_kills_that_tree_and_nothing_else(config):
+    async with Container(config) as container:
+        neighbour = await started(container, "sleep 60 & " + READY, stdin=PIPE)
+        before = set(container.processes())
+        script = "(setsid sleep 61 &); sleep 62 & trap '' TERM; echo hi; wait; wait"
+        result = await container.run(["sh", "-c", script], timeout=0.3)
+        assert result.reason is ExitReason.TIMED_OUT
+        assert (result.returncode, result.stdout) == (-signal.SIGKILL, b"hi\n")
+        with anyio.fail_after(5):
+            while set(container.processes()) != before:
+                await anyio.sleep(0.002)
+        await neighbour.stdin.aclose()
+        assert await neighbour.wait() == 1
+
+
+async def test_a_cancelled_run_kills_that_tree_and_nothing_else(config):
+    async with Container(config) as container:
+        neighbour = await started(container, READY, stdin=PIPE)
+        before = set(container.processes())
+        reader, writer = os.pipe()
+        with anyio.fail_after(10), anyio.CancelScope() as scope:
+            async with anyio.create_task_group() as tasks:
+                script = "sleep 61 & echo ready; wait"
+                tasks.start_soon(
+                    lambda: container.run(["sh", "-c", script], stdout=writer)
+                )
+                await anyio.wait_readable(reader)
+                scope.cancel()
+        os.close(reader)
+        os.close(writer)
+        with anyio.fail_after(5):
+            while set(container.processes()) != before:
+                await anyio.sleep(0.002)
+        assert neighbour.returncode is None
+
+
+async def test_the_times_and_the_memory_of_a_run_are_its_own(rootfs):
+    busy = "i=0; while [ $i -lt 60000 ]; do i=$((i+1)); done"
+    async with Container(Config(rootfs=rootfs, memory="64MiB")) as container:
+        first = await container.run(["sh", "-c", busy], check=True)
+        second = await container.run(["true"], check=True)
+    assert 0.01 < first.usage.cpu_s < 30
+    assert second.usage.cpu_s < first.usage.cpu_s
+    assert 0 < first.usage.wall_s < 60
+    assert first.usage.memory_peak_bytes > 100_000
+
+
+# -- run -----------------------------------------------------------------------------------
+
+
+async def test_input_is_what_the_program_reads(config):
+    data = os.urandom(300_000)  # more than a pipe holds
+    async with Container(config) as container:
+        result = await container.run(["cat"], input=data)
+        assert result.stdout == data
+        assert (await container.run(["cat"], input=b"")).stdout == b""
+        ignored = await container.run(["true"], input=data)
+    assert (ignored.returncode, ignored.reason) == (0, ExitReason.EXITED)
+
+
+async def test_check_raises_what_isnt_success(config):
+    async with Container(config) as container:
+        assert (await container.run(["true"], check=True)).returncode == 0
+        with pytest.raises(ProcessFailed) as caught:
+            await container.run(["sh", "-c", "echo out; exit 3"], check=True)
+        assert caught.value.result.returncode == 3
+        assert caught.value.result.stdout == b"out\n"
+        with pytest.raises(ProcessFailed, match="time limit"):
+            await container.run(["sleep", "60"], check=True, timeout=0.05)
+
+
+@pytest.mark.parametrize(
+    ("overflow", "reason"),
+    [
+        ("truncate", ExitReason.EXITED),
+        ("kill", ExitReason.OUTPUT_LIMIT),
+        ("raise", ExitReason.OUTPUT_LIMIT),
+    ],
+)
+async def test_too_much_output_is_cut_off(config, overflow, reason):
+    script = "head -c 1000000 /dev/zero; head -c 1000000 /dev/zero >&2"
+    if overflow != "truncate":
+        script += "; sleep 60"
+    async with Container(config) as container:
+        try:
+            result = await container.run(
+                ["sh", "-c", script], max_output="64KiB", overflow=overflow
+            )
+            assert overflow != "raise"
+        except ProcessFailed as error:
+            assert overflow == "raise"
+            result = error.result
+    assert result.reason is reason
+    assert result.truncated
+    assert len(result.stdout) + len(result.stderr) == 64 * 1024
+
+
+async def test_output_within_the_limit_is_not_truncated(config):
+    async with Container(config) as container:
+        result = await container.run(
+            ["sh", "-c", "printf 12345; printf 678 >&2"], max_output=8, overflow="kill"
+        )
+    assert (result.stdout, result.stderr) == (b"12345", b"678")
+    assert (result.truncated, result.reason) == (False, ExitReason.EXITED)
+
+
+# -- streams and descriptors ---------------------------------------------------------------
+
+
+async def test_stdin_and_stdout_are_streams(config):
+    async with Container(config) as container:
+        process = await container.start(["cat"], stdin=PIPE, stdout=PIPE)
+        for word in (b"one", b"two"):
+            await process.stdin.send(word)
+            assert await process.stdout.receive() == word
+        await process.stdin.aclose()
+        with pytest.raises(anyio.EndOfStream):
+            await process.stdout.receive()
+        assert await process.wait() == 0
+
+
+async def test_output_can_be_read_line_by_line_after_the_end(config):
+    async with Container(config) as container:
+        long = "head -c 200000 /dev/zero | tr '\\0' x"
+        process = await container.start(
+            ["sh", "-c", f"echo a; {long}; echo; printf end"], stdout=PIPE
+        )
+        lines = [line async for line in process.stdout.lines()]
+        await process.wait()
+    assert lines == [b"a\n", b"x" * 200_000 + b"\n", b"end"]
+
+
+async def test_stderr_can_go_where_stdout_goes(config):
+    async with Container(config) as container:
+        result = await container.run(
+            ["sh", "-c", "echo 1; echo 2 >&2; echo 3"], stderr=-2
+        )
+    assert (result.stdout, result.stderr) == (b"1\n2\n3\n", b"")
+
+
+async def test_nothing_is_shared_unless_asked_for(config, capfd):
+    async with Container(config) as container:
+        process = await container.start(["sh", "-c", "echo quiet; cat; ls /proc/$$/fd"])
+        assert await process.wait() == 0
+    assert capfd.readouterr().out == ""
+
+
+async def test_none_is_the_callers_own(config, capfd):
+    async with Container(config) as container:
+        process = await container.start(
+            ["sh", "-c", "echo hello; echo oops >&2"], stdout=None, stderr=None
+        )
+        assert await process.wait() == 0
+    assert capfd.readouterr() == ("hello\n", "oops\n")
+
+
+async def test_a_file_can_be_given(config, tmp_path):
+    path = tmp_path / "out"
+    async with Container(config) as container:
+        with path.open("wb") as file:
+            process = await container.start(["echo", "written"], stdout=file)
+            assert await process.wait() == 0
+        with path.open("rb") as file:
+            result = await container.run(["cat"], stdin=file)
+    assert result.stdout == b"written\n"
+
+
+async def test_one_process_can_read_what_another_writes(config):
+    async with Container(config) as container:
+        writer = await container.start(["sh", "-c", "seq 1 1000"], stdout=PIPE)
+        result = await container.run(["wc", "-l"], stdin=writer.stdout)
+        await writer.wait()
+    assert result.stdout.strip() == b"1000"
+
+
+async def test_passed_descriptors_keep_their_numbers_and_no_others_are_there(config):
+    pairs = [os.pipe() for _ in range(3)]
+    try:
+        for _, writer in pairs:
+            os.set_inheritable(writer, True)
+        given = pairs[1][1]
+        script = f"echo through >&{given}; cd /proc/$$/fd; echo *"
+        async with Container(config) as container:
+            result = await container.run(["sh", "-c", script], pass_fds=[given])
+        numbers = set(map(int, result.stdout.split()))
+        assert {0, 1, 2, given} >= numbers - {10, 255, given}
+        assert given in numbers
+        assert os.read(pairs[1][0], 100) == b"through\n"
+    finally:
+        for pair in pairs:
+            for number in pair:
+                os.close(number)
+
+
+@pytest.mark.parametrize("init", [True, False], ids=["joined", "first"])
+async def test_a_terminal_has_a_size_that_can_change(config, init):
+    script = "trap 'stty size; exit 9' WINCH; tty; stty size; while :; do sleep 1; done"
+    async with Container(config) as container:
+        if init:
+            await container.run(["true"])
+        process = await container.start(["sh", "-c", script], terminal=(30, 100))
+        shown = b""
+        with anyio.fail_after(20):
+            while b"30 100" not in shown:
+                shown += await process.terminal.receive()
+            assert b"/dev/pts/" in shown
+            process.terminal.resize(40, 120)
+            while b"40 120" not in shown:
+                shown += await process.terminal.receive()
+            assert await process.wait() == 9
+
+
+async def test_a_terminal_in_which_the_interrupt_key_works(config):
+    async with Container(config) as container:
+        await container.run(["true"])
+        process = await container.start(["sh", "-c", READY], terminal=True)
+        shown = b""
+        while b"ready" not in shown:
+            shown += await process.terminal.receive()
+        await process.terminal.send(b"\x03")
+        assert await process.wait() in (-signal.SIGINT, 128 + signal.SIGINT)
+
+
+async def test_settings_of_one_process_are_its_own(config):
+    async with Container(config) as container:
+        show = ["sh", "-c", "id -u; pwd; echo $WORD; umask"]
+        changed = await container.run(
+            show,
+            user="tester",
+            cwd="/tmp",
+            env={"WORD": "x", "PATH": "/bin"},
+            umask=0o77,
+        )
+        plain = await container.run(show)
+    assert changed.stdout.split() == [b"1000", b"/tmp", b"x", b"0077"]
+    assert plain.stdout.split() == [b"0", b"/", b"0022"]
+
+
+async def test_without_cgroups_all_still_ends(rootfs):
+    config = Config(rootfs=rootfs, cgroup={"mode": "off"})
+    async with Container(config) as container:
+        first = await started(container, READY)
+        later = await started(container, "sleep 60 & " + READY, stdin=DEVNULL)
+        assert container.processes() == sorted((first.pid, later.pid))
+        result = await container.run(["sh", "-c", "sleep 60 & sleep 60"], timeout=0.1)
+        assert result.reason is ExitReason.TIMED_OUT
+    assert later.returncode == -signal.SIGKILL
