@@ -14,8 +14,8 @@ from typing import Any, Literal, Self, TypeAlias
 import anyio
 
 from ._sys import pidfd as sys_pidfd
-from .cgroups import Cgroup, detect, open_cgroup
-from .config import Config, override
+from .cgroups import Cgroup, CgroupStats, detect, open_cgroup
+from .config import Config, Resources, device_rules, override
 from .config.units import parse_size
 from .errors import (
     CgroupError,
@@ -34,7 +34,7 @@ from .proc.result import Result, Usage
 from .proc.run import finish
 from .proc.stdio import DEVNULL, PIPE, Stdio, StdioSource, open_stdio
 
-Status: TypeAlias = Literal["created", "running", "stopped"]
+Status: TypeAlias = Literal["created", "running", "paused", "stopped"]
 
 
 class Container:
@@ -187,12 +187,16 @@ class Container:
         return self._first
 
     def status(self) -> Status:
-        """``created`` before the first process, ``running``, or ``stopped``."""
+        """Asked of the kernel: ``created`` before the first process, ``running``,
+        ``paused``, or ``stopped``."""
         if self._closed:
             return "stopped"
         if self._first is None:
             return "created"
-        return "stopped" if self._first.ended else "running"
+        if self._first.ended:
+            return "stopped"
+        frozen = self._cgroup is not None and self._cgroup.frozen
+        return "paused" if frozen else "running"
 
     def processes(self) -> list[int]:
         """Process ids of all that runs in the container, as the caller sees them.
@@ -212,6 +216,61 @@ class Container:
             StatusError: there is none.
         """
         return await self._running("wait").wait()
+
+    # -- limits and figures ---------------------------------------------------------------
+
+    async def pause(self) -> None:
+        """Stop every process, confirmed by the kernel on return; paused is fine.
+
+        Cancelled or failed, all of them go on.
+
+        Raises:
+            StatusError: the container isn't running.
+            UnsupportedFeature: it has no cgroup that can be frozen.
+            CgroupError: not all could be stopped in time.
+        """
+        await self._grouped("pause").freeze()
+
+    async def resume(self) -> None:
+        """Let every process go on, confirmed by the kernel on return.
+
+        Raises:
+            StatusError: the container isn't running.
+            UnsupportedFeature: it has no cgroup.
+        """
+        await self._grouped("resume").thaw()
+
+    def stats(self) -> CgroupStats:
+        """Everything that the container's cgroup counts, now.
+
+        Raises:
+            StatusError: the container isn't running.
+            UnsupportedFeature: it has no cgroup.
+        """
+        return self._grouped("read statistics").stats()
+
+    def set(self, resources: Resources, *, may_kill: bool = False) -> None:
+        """Change limits. Fields that are ``None`` stay as they are.
+
+        Args:
+            resources: the new limits.
+            may_kill: let a memory limit below what is in use kill processes.
+
+        Raises:
+            StatusError: the container isn't running.
+            ControllerMissing: nothing was changed.
+            CgroupError: refused, or it would kill; the old values are back.
+        """
+        self._grouped("change limits").update(resources, may_kill=may_kill)
+
+    def _grouped(self, wanted: str) -> Cgroup:
+        if self.status() not in ("running", "paused"):
+            raise StatusError(self.status(), wanted)
+        if self._cgroup is None:
+            raise UnsupportedFeature(wanted, "the container has no cgroup")
+        return self._cgroup
+
+    # -- ending -------------------------------------------------------------------------
 
     def signal(self, number: int) -> None:
         """Send a signal to the first process. The built-in init sends it on to all."""
@@ -309,7 +368,7 @@ class Container:
                 spawner.watch_directories(self._key, cgroup.directories)
                 self._cgroup = cgroup
                 cgroup.create()
-                cgroup.apply(self.config.resources)
+                cgroup.apply(_limits(self.config))
             child = await launch(key, plan, descriptors, cgroup)
         except BaseException:
             spawner.forget(key)
@@ -410,6 +469,13 @@ class _Run:
         if self._cgroup is not None:
             self._cgroup.try_remove()
         return usage
+
+
+def _limits(config: Config) -> Resources:
+    """The limits, with the devices that the config adds also permitted."""
+    if not config.devices:
+        return config.resources
+    return config.resources.model_copy(update={"devices": device_rules(config)})
 
 
 def _checked_size(size: int | str) -> int:

@@ -6,7 +6,7 @@ import os
 import stat
 from collections.abc import Iterator
 
-from ..config import Config, Device, Mount
+from ..config import Config, Device, Mount, sysctl_path
 from ..config.options import (
     MOUNT_ATTR_NODEV,
     MOUNT_ATTR_NOSUID,
@@ -52,7 +52,7 @@ def file_system(config: Config) -> Iterator[s.Step]:
     if config.sysctl:
         yield s.WriteSysctl(
             tuple(
-                (key.replace(".", "/").encode(), value.encode())
+                (sysctl_path(key).encode(), value.encode())
                 for key, value in config.sysctl.items()
             )
         )

@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     Limits = tuple[tuple[int, int, int], ...]
 
 
+_DEFAULT_PATH = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+"""Where programs are looked for when the environment has no PATH."""
+
+
 def join_cgroups(context: Context) -> None:
     """Move into the cgroups whose files the spawner opened for us.
 
@@ -125,11 +129,10 @@ def find_user(context: Context, user: bytes, additional: tuple[bytes, ...]) -> N
 
 def raise_limits(_context: Context, limits: Limits) -> None:
     """Raise hard limits while ``CAP_SYS_RESOURCE`` is still there."""
-    for kind, soft, hard in limits:
+    for kind, _, hard in limits:
         present = resource.getrlimit(kind)
         if _above(hard, present[1]):
-            soft = present[0] if _above(soft, hard) else soft
-            call("prlimit", resource.setrlimit, kind, (present[0], hard))
+            identity.set_limit(kind, present[0], hard)
 
 
 def _above(value: int, other: int) -> bool:
@@ -210,7 +213,7 @@ def execute(
     """Be the program. Between loading the filter and execve nothing else is called."""
     env = dict(environment)
     env.setdefault(b"HOME", context.home)
-    program = find_program(arguments[0], env.get(b"PATH", b""))
+    program = find_program(arguments[0], env.get(b"PATH", _DEFAULT_PATH))
     run(context, program, arguments, env, passed, umask, limits, bpf, flags)
 
 
@@ -249,7 +252,7 @@ def run(
     descriptors.close_others(keep if isinstance(program, bytes) else (*keep, program))
     os.umask(umask)
     for kind, soft, hard in limits:
-        call("prlimit", resource.setrlimit, kind, (soft, hard))
+        identity.set_limit(kind, soft, hard)
     if not wire.take_go(context.pipe):
         os._exit(1)  # the program has gone
     _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
