@@ -33,9 +33,11 @@ setup: $(VENV)/done
 
 $(VENV)/done: pyproject.toml
 	$(call install-packages,$(PACKAGES))
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and \
-	  "aiocontainer needs Python 3.11 or later; this is " + sys.version)'
-	$(PYTHON) -m venv $(VENV)
+	@python=$$($(PYTHON) -c 'import sys; print(sys.executable)' 2>/dev/null || \
+	  ls -d "$${PYENV_ROOT:-$$HOME/.pyenv}"/versions/*/bin/$(PYTHON) 2>/dev/null | tail -1); \
+	"$${python:-$(PYTHON)}" -c 'import sys; sys.exit(sys.version_info < (3, 11) and \
+	  "aiocontainer needs Python 3.11 or later; this is " + sys.version)' && \
+	"$${python:-$(PYTHON)}" -m venv $(VENV)
 	$(PY) -m pip install -q --disable-pip-version-check -e '.[test,systemd]'
 	@touch $@
 
