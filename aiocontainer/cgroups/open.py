@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from ..errors import ControllerMissing, UnsupportedFeature
 from .base import PARENT, Cgroup, check_name, check_parent
@@ -17,9 +17,6 @@ if TYPE_CHECKING:
     from ..config import CgroupSettings
 
 __all__ = ("open_cgroup", "prune_parents")
-
-_WITHOUT_ENABLING: Final = frozenset({"devices", "freezer", "perf_event"})
-"""What v2 has in every cgroup, under other names or as a program."""
 
 
 def open_cgroup(
@@ -86,13 +83,12 @@ def _open_v2(
 ) -> V2Cgroup:
     if layout.v2 is None:
         raise UnsupportedFeature("cgroup v2", "no cgroup2 file system is mounted")
-    needed = required - _WITHOUT_ENABLING
     if place.startswith("/"):
         base = layout.v2.directory(place)
     else:
         base = f"{_passing_on(layout.v2)}/{place}".rstrip("/")
-    wanted = needed or frozenset(CONTROLLERS)
-    return V2Cgroup(f"{base}/{name}", wanted, parents=_depth(place), required=needed)
+    wanted = required or frozenset(CONTROLLERS)
+    return V2Cgroup(f"{base}/{name}", wanted, parents=_depth(place), required=required)
 
 
 def _base(hierarchy: Hierarchy, place: str) -> str:

@@ -19,9 +19,9 @@ MIB = 1024 * 1024
 PARENT = "aiocontainer-test-parent"
 
 
-def new_group(**options: Any) -> Cgroup:
+def new_group(mode: Any = "auto", **options: Any) -> Cgroup:
     """A group that isn't made yet, in a parent of the tests."""
-    settings = CgroupSettings(parent=PARENT)
+    settings = CgroupSettings(parent=PARENT, mode=mode)
     name = f"aiocontainer-test-{uuid.uuid4().hex[:8]}"
     return open_cgroup(LAYOUT, settings, name, **options)
 

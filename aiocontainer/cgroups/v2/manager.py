@@ -19,19 +19,22 @@ from .. import tree
 from ..base import Entry, check_name
 from ..files import read, write
 from ..writes import perform, perform_or_restore
-from . import core, memory
+from . import core, devices, memory
 from .controllers import pending_writes, read_stats, read_usage
 
 if TYPE_CHECKING:
     from ...config import Resources
     from ..stats import CgroupStats, Usage
 
-__all__ = ("CONTROLLERS", "V2Cgroup")
+__all__ = ("CONTROLLERS", "WITHOUT_ENABLING", "V2Cgroup")
 
 CONTROLLERS: Final = (
     *("cpu", "cpuset", "hugetlb", "io", "memory", "misc", "pids", "rdma"),
 )
 """All controllers that have to be enabled; the kernel's others always are."""
+
+WITHOUT_ENABLING: Final = frozenset({"devices", "freezer", "perf_event"})
+"""What v2 has in every cgroup, as a program or under another name."""
 
 _LEAF: Final = "main"
 
@@ -67,7 +70,7 @@ class V2Cgroup:
         self._leaf = leaf
         self._parents = parents
         self._required = required
-        self._set_controllers(wanted)
+        self._set_controllers(frozenset(wanted) - WITHOUT_ENABLING)
 
     def _set_controllers(self, names: Collection[str]) -> None:
         self.paths: Mapping[str, str] = dict.fromkeys(sorted(names), self.directory)
@@ -103,7 +106,7 @@ class V2Cgroup:
             for directory in self._above():
                 enable(directory, wanted - have)
             have = _controllers(self.directory)
-        for controller in sorted(self._required - have):
+        for controller in sorted(self._required - have - WITHOUT_ENABLING):
             raise ControllerMissing(self.directory, controller)
         self._set_controllers(wanted & have)
 
@@ -196,6 +199,8 @@ class V2Cgroup:
     def apply(self, resources: Resources) -> None:
         """As `Cgroup.apply`."""
         perform(pending_writes(self.directory, self.paths, resources))
+        if resources.devices:
+            self._apply_devices(resources)
 
     def update(self, resources: Resources, *, may_kill: bool = False) -> None:
         """As `Cgroup.update`."""
@@ -205,6 +210,16 @@ class V2Cgroup:
             if isinstance(limit, int) and not may_kill:
                 memory.make_room(self.directory, limit)
             perform_or_restore(pending)
+        # Last, since there is no way back from it; and only if anything is said of it.
+        if resources.devices and "devices" in resources.model_fields_set:
+            self._apply_devices(resources)
+
+    def _apply_devices(self, resources: Resources) -> None:
+        """Put device rules in force; ``paths`` tells whether they are."""
+        if devices.apply(self.directory, resources.devices):
+            self.paths = {**self.paths, "devices": self.directory}
+        elif "devices" in self._required:
+            raise ControllerMissing(self.directory, "devices")
 
 
 def _controllers(directory: str) -> frozenset[str]:
