@@ -27,6 +27,7 @@ from aiocontainer.notify import (
     pids_source,
     pressure_path,
 )
+from tests.support.capabilities import needs
 from tests.support.notify import (
     MIB,
     TestCgroup,
@@ -43,12 +44,10 @@ pytestmark = pytest.mark.anyio
 
 MEMORY = memory_root()
 PIDS = pids_root()
-ON_V1 = pytest.mark.skipif(
-    MEMORY is None or MEMORY[1] != 1, reason="no v1 memory cgroup can be made here"
-)
-ON_V2 = pytest.mark.skipif(
-    MEMORY is None or MEMORY[1] != 2, reason="no v2 memory cgroup can be made here"
-)
+PIDS_VERSION = PIDS[1] if PIDS is not None else 1
+ON_V1 = needs("cgroup-v1-memory")
+ON_V2 = needs("cgroup-v2-memory")
+WITH_PIDS = needs(f"cgroup-v{PIDS_VERSION}-pids")
 SPIN = "while True: pass"
 SLEEP = "import os, time\nos.write(1, b'ready')\ntime.sleep(60)"
 
@@ -62,8 +61,6 @@ def memory_cgroup():
 
 @pytest.fixture
 def pids_cgroup():
-    if PIDS is None:
-        pytest.skip("no pids cgroup can be made here")
     cgroup = TestCgroup(PIDS[0])
     yield cgroup
     cgroup.remove()
@@ -71,10 +68,7 @@ def pids_cgroup():
 
 @pytest.fixture
 def unified_cgroup():
-    root = unified_root()
-    if root is None:
-        pytest.skip("no cgroup2 is mounted here")
-    cgroup = TestCgroup(root)
+    cgroup = TestCgroup(unified_root())
     yield cgroup
     cgroup.remove()
 
@@ -218,13 +212,14 @@ async def forking(cgroup):
         await ended(process)
 
 
+@WITH_PIDS
 @pytest.mark.parametrize("below", [False, True], ids=["own", "below"])
 async def test_refused_forks_are_told(pids_cgroup, below):
     pids_cgroup.write("pids.max", 3)
-    if below and PIDS[1] == 2:
+    if below and PIDS_VERSION == 2:
         pids_cgroup.write("cgroup.subtree_control", "+pids")
     forks_in = pids_cgroup.child("below") if below else pids_cgroup
-    source = pids_source(pids_cgroup.directory, PIDS[1])
+    source = pids_source(pids_cgroup.directory, PIDS_VERSION)
     hub = EventHub([source])
     async with hub.subscribe(PidsMax) as stream, forking(forks_in) as process:
         counted = 0
@@ -232,15 +227,16 @@ async def test_refused_forks_are_told(pids_cgroup, below):
             record = await first(stream)
             counted += record.count
             assert record.total == counted
-            told_of = forks_in if PIDS[1] == 1 else pids_cgroup
+            told_of = forks_in if PIDS_VERSION == 1 else pids_cgroup
             assert record.cgroup == told_of.directory
         assert await said(process) == b"5"
         assert counted == 5
 
 
+@WITH_PIDS
 async def test_refused_forks_are_told_before_the_exit(pids_cgroup):
     pids_cgroup.write("pids.max", 3)
-    hub = EventHub([pids_source(pids_cgroup.directory, PIDS[1])])
+    hub = EventHub([pids_source(pids_cgroup.directory, PIDS_VERSION)])
     async with hub.subscribe() as stream:
         async with forking(pids_cgroup) as process:
             assert await said(process) == b"5"
@@ -252,6 +248,7 @@ async def test_refused_forks_are_told_before_the_exit(pids_cgroup):
     assert sum(record.count for record in records[:-1]) == 5
 
 
+@needs("cgroup-v2")
 async def test_freezing_is_told_when_the_kernel_has_done_it(unified_cgroup):
     source = CgroupEventsSource(unified_cgroup.directory)
     async with EventHub([source]).subscribe(Paused, Resumed) as stream:
@@ -268,6 +265,7 @@ async def test_freezing_is_told_when_the_kernel_has_done_it(unified_cgroup):
             await ended(process)
 
 
+@needs("cgroup-v2")
 async def test_a_stream_that_follows_a_v2_cgroup_ends_when_it_is_removed(
     unified_cgroup,
 ):
@@ -291,6 +289,7 @@ def spinners(cgroup, count=6):
     return [start_python(cgroup, SPIN) for _ in range(count)]
 
 
+@needs("cgroup-v2", "pressure")
 @pytest.mark.parametrize("which", ["cgroup", "machine"])
 async def test_stalls_fire_a_trigger_again_and_again(unified_cgroup, which):
     directory = unified_cgroup.directory if which == "cgroup" else None
@@ -314,6 +313,7 @@ async def test_stalls_fire_a_trigger_again_and_again(unified_cgroup, which):
     assert descriptors() == before
 
 
+@needs("cgroup-v2", "pressure")
 async def test_a_calm_cgroup_is_not_blamed_for_anothers_stalls(unified_cgroup):
     """Which trigger fired can't be asked; the totals tell them apart."""
     calm, busy = unified_cgroup.child("calm"), unified_cgroup.child("busy")
@@ -334,6 +334,7 @@ async def test_a_calm_cgroup_is_not_blamed_for_anothers_stalls(unified_cgroup):
     assert {record.path for record in records} == {sources[1].path}
 
 
+@needs("cgroup-v2", "pressure")
 async def test_a_trigger_beyond_the_users_rights_names_the_cure(unified_cgroup):
     """Only CAP_SYS_RESOURCE may have a window that is no multiple of 2 s."""
     path = pressure_path(unified_cgroup.directory, "memory")

@@ -13,6 +13,7 @@ from aiocontainer.errors import CgroupError
 from aiocontainer.notify.hub import EventHub
 from aiocontainer.notify.oom import OomWatch, oom_source, read_oom_kills
 from aiocontainer.notify.records import Exit, Oom
+from tests.support.capabilities import needs
 from tests.support.notify import (
     MIB,
     TestCgroup,
@@ -24,12 +25,9 @@ from tests.support.notify import (
 )
 
 ROOT = memory_root()
-pytestmark = [
-    pytest.mark.anyio,
-    pytest.mark.skipif(ROOT is None, reason="no memory cgroup can be made here"),
-]
+PARENT, VERSION = ROOT if ROOT is not None else (None, 1)
+pytestmark = [pytest.mark.anyio, needs(f"cgroup-v{VERSION}-memory")]
 
-PARENT, VERSION = ROOT if ROOT is not None else (None, 0)
 HOG = "b = bytearray(64 << 20)"
 FORKED_HOG = f"""
 import os
@@ -278,7 +276,7 @@ async def test_wait_for_may_be_used_to_look_for_a_while(cgroup):
         assert record.kills == 1
 
 
-@pytest.mark.skipif(VERSION != 2, reason="only v2 kills whole groups")
+@needs("cgroup-v2-memory")
 async def test_a_group_kill_is_one_event_with_all_its_victims(cgroup):
     cgroup.write("memory.oom.group", 1)
     family = f"""
