@@ -2,37 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import re
 import secrets
-import signal
-import time
 from collections.abc import Sequence
 from typing import Any, Literal, Self, TypeAlias
 
-import anyio
-
-from ._sys import pidfd as sys_pidfd
-from .cgroups import Cgroup, CgroupStats, detect, open_cgroup
-from .config import Config, Resources, device_rules, override
+from .cgroups import Cgroup, CgroupStats
+from .config import Config, Resources, override
 from .config.units import parse_size
-from .errors import (
-    CgroupError,
-    ConfigError,
-    ContainerError,
-    StatusError,
-    UnsupportedFeature,
-)
-from .plan import compile as plans
-from .proc import spawner
+from .errors import ConfigError, StatusError, UnsupportedFeature
 from .proc.capture import Overflow
-from .proc.handshake import Child
-from .proc.launch import Arg, Request, checked, launch, usage_of
+from .proc.launch import Arg, checked
 from .proc.process import Process
-from .proc.result import Result, Usage
+from .proc.result import Result
 from .proc.run import finish
-from .proc.stdio import DEVNULL, PIPE, Stdio, StdioSource, open_stdio
+from .proc.stdio import DEVNULL, PIPE, StdioSource, open_stdio
+from .processes import Processes
 
 Status: TypeAlias = Literal["created", "running", "paused", "stopped"]
 
@@ -60,15 +45,8 @@ class Container:
         """
         self.config = config
         self.id = secrets.token_hex(6) if id is None else _checked_id(id)
-        self._named_by_us = id is None and config.cgroup.name is None
-        self._frame = plans.frame(config)
-        self._key = next(spawner.keys)
-        self._cgroup: Cgroup | None = None
-        self._first: Process | None = None
-        self._later: set[Process] = set()
-        self._runs = 0
-        self._starting = anyio.Lock()
-        self._closed = False
+        made_up = id is None and config.cgroup.name is None
+        self._processes = Processes(config, self.id, named_by_us=made_up)
 
     def __repr__(self) -> str:
         return f"<Container {self.id} {self.status()}>"
@@ -117,13 +95,13 @@ class Container:
 
         Cancelled or failed, it leaves nothing behind.
         """
-        self._check_open()
+        self._processes.check_open()
         changed = override(self.config, **settings) if settings else self.config
         if terminal:
             stdin = stdout = stderr = None
         request = checked(args, changed, terminal, pass_fds)
         stdio = open_stdio(stdin, stdout, stderr, bool(terminal))
-        return await self._start(request, stdio)
+        return await self._processes.start(request, stdio)
 
     async def run(
         self,
@@ -165,8 +143,8 @@ class Container:
         Cancelling kills it and its descendants, and nothing else in the container.
         """
         limit = None if max_output is None else _checked_size(max_output)
-        if init and self._first is None:
-            await self._ensure_init()
+        if init and self._processes.first is None:
+            await self._processes.ensure_init()
         if input is not None:
             stdin = PIPE
         process = await self.start(
@@ -179,24 +157,23 @@ class Container:
     @property
     def pid(self) -> int | None:
         """Process id of the first process, as the caller sees it; ``None`` before."""
-        return None if self._first is None else self._first.pid
+        first = self._processes.first
+        return None if first is None else first.pid
 
     @property
     def init(self) -> Process | None:
         """The first process."""
-        return self._first
+        return self._processes.first
 
     def status(self) -> Status:
         """Asked of the kernel: ``created`` before the first process, ``running``,
         ``paused``, or ``stopped``."""
-        if self._closed:
+        if self._processes.ended:
             return "stopped"
-        if self._first is None:
+        if self._processes.first is None:
             return "created"
-        if self._first.ended:
-            return "stopped"
-        frozen = self._cgroup is not None and self._cgroup.frozen
-        return "paused" if frozen else "running"
+        cgroup = self._processes.cgroup
+        return "paused" if cgroup is not None and cgroup.frozen else "running"
 
     def processes(self) -> list[int]:
         """Process ids of all that runs in the container, as the caller sees them.
@@ -204,9 +181,10 @@ class Container:
         The list may be old by the time it is read. Without cgroups only those that were
         started from here are known.
         """
-        if self._cgroup is not None:
-            return sorted(self._cgroup.pids())
-        known = {self._first, *self._later}
+        inside = self._processes
+        if inside.cgroup is not None:
+            return sorted(inside.cgroup.pids())
+        known = {inside.first, *inside.later}
         return sorted(p.pid for p in known if p is not None and not p.ended)
 
     async def wait(self) -> int:
@@ -266,9 +244,9 @@ class Container:
     def _grouped(self, wanted: str) -> Cgroup:
         if self.status() not in ("running", "paused"):
             raise StatusError(self.status(), wanted)
-        if self._cgroup is None:
+        if self._processes.cgroup is None:
             raise UnsupportedFeature(wanted, "the container has no cgroup")
-        return self._cgroup
+        return self._processes.cgroup
 
     # -- ending -------------------------------------------------------------------------
 
@@ -282,8 +260,8 @@ class Container:
 
     def kill(self) -> None:
         """Send SIGKILL to every process of the container."""
-        if self._first is not None:
-            self._kill_all()
+        if self._processes.first is not None:
+            self._processes.kill()
 
     async def aclose(self) -> None:
         """End and remove the container, however far it came; the same as `destroy`."""
@@ -297,185 +275,12 @@ class Container:
         Raises:
             CgroupBusy: something is left in the cgroup (a process in state D).
         """
-        self._closed = True
-        with anyio.CancelScope(shield=True):
-            async with self._starting:
-                await self._destroy()
-
-    async def _destroy(self) -> None:
-        known = [p for p in (self._first, *self._later) if p is not None]
-        try:
-            if any(not process.ended for process in known):
-                self._kill_all()
-            for process in known:
-                await process.end()
-                process.close_streams()
-        finally:
-            self._later.clear()
-            await self._remove_cgroup()
-
-    async def _remove_cgroup(self) -> None:
-        cgroup = self._cgroup
-        if cgroup is not None:
-            if not cgroup.try_remove():
-                cgroup.kill()  # what outlives the first process without a pid namespace
-                await cgroup.remove()
-            self._cgroup = None
-        # A name of our own making never comes again, so the janitor may hear of it late.
-        spawner.forget(self._key, at_once=not self._named_by_us)
-
-    # -- how it is done -----------------------------------------------------------------
-
-    async def _start(self, request: Request, stdio: Stdio) -> Process:
-        try:
-            async with self._starting:
-                self._check_open()
-                if self._first is None:
-                    self._first = await self._start_first(request, stdio)
-                    return self._first
-            process = await self._join(request, stdio, self._first)
-        except BaseException:
-            stdio.close()
-            raise
-        self._later.add(process)
-        return process
-
-    async def _ensure_init(self) -> None:
-        async with self._starting:
-            self._check_open()
-            if self._first is None:
-                init = Request(None, self.config)
-                stdio = open_stdio(DEVNULL, DEVNULL, DEVNULL)
-                self._first = await self._start_first(init, stdio)
-
-    def _check_open(self) -> None:
-        if self.status() == "stopped":
-            raise StatusError("stopped", "start a process")
+        await self._processes.destroy()
 
     def _running(self, wanted: str) -> Process:
-        if self._first is None:
+        if self._processes.first is None:
             raise StatusError("created", wanted)
-        return self._first
-
-    async def _start_first(self, request: Request, stdio: Stdio) -> Process:
-        started = time.monotonic()
-        key = next(spawner.keys)
-        try:
-            program, descriptors = request.program(stdio)
-            plan = plans.first(self._frame, self.id, request.settings, program)
-            cgroup = self._open_cgroup()
-            if cgroup is not None:
-                spawner.watch_directories(self._key, cgroup.directories)
-                self._cgroup = cgroup
-                cgroup.create()
-                cgroup.apply(_limits(self.config))
-            child = await launch(key, plan, descriptors, cgroup)
-        except BaseException:
-            spawner.forget(key)
-            with anyio.CancelScope(shield=True):
-                await self._remove_cgroup()
-            raise
-        finally:
-            stdio.close_child()
-        return Process(
-            request.names,
-            child,
-            stdio,
-            key,
-            started,
-            self._kill_all,
-            lambda ended, wall_s: usage_of(ended, wall_s, cgroup),
-        )
-
-    async def _join(self, request: Request, stdio: Stdio, first: Process) -> Process:
-        started = time.monotonic()
-        key = next(spawner.keys)
-        cgroup = self._run_cgroup()
-        try:
-            program, descriptors = request.program(stdio)
-            index = 1 + len(descriptors)
-            plan = plans.join(self._frame, self.id, request.settings, program, index)
-            if cgroup is not None:
-                cgroup.create()
-            child = await launch(key, plan, [*descriptors, first.pidfd], cgroup)
-        except BaseException as error:
-            spawner.forget(key, at_once=True)
-            if cgroup is not None:
-                with anyio.CancelScope(shield=True):
-                    await cgroup.remove()
-            if first.ended and isinstance(error, ContainerError):
-                raise StatusError("stopped", "start a process") from error
-            raise
-        finally:
-            stdio.close_child()
-        run = _Run(self._later, child, cgroup)
-        process = Process(
-            request.names, child, stdio, key, started, run.kill, run.finish
-        )
-        run.process = process
-        return process
-
-    def _open_cgroup(self) -> Cgroup | None:
-        settings = self.config.cgroup
-        if settings.mode == "systemd":
-            raise UnsupportedFeature("cgroup.mode systemd", "not implemented")
-        cgroup = open_cgroup(detect(), settings, self.id)
-        if cgroup.version == 0:
-            cgroup.apply(self.config.resources)  # raises if anything is to be limited
-            return None
-        return cgroup
-
-    def _run_cgroup(self) -> Cgroup | None:
-        """A cgroup of its own for one later process, so that it can be killed and
-        judged by itself."""
-        if self._cgroup is None:
-            return None
-        self._runs += 1
-        return self._cgroup.child(f"run-{self._runs}")
-
-    def _kill_all(self) -> None:
-        if self._first is not None and self._frame.own_pids:
-            sys_pidfd.send_signal(self._first.pidfd, signal.SIGKILL)
-        elif self._cgroup is not None:
-            self._cgroup.kill()
-        if self._cgroup is not None and self._cgroup.frozen:
-            self._cgroup.kill()
-
-
-class _Run:
-    """What belongs to one later process."""
-
-    def __init__(
-        self, later: set[Process], child: Child, cgroup: Cgroup | None
-    ) -> None:
-        self._later = later
-        self._child = child
-        self._cgroup = cgroup
-        self.process: Process | None = None
-
-    def kill(self) -> None:
-        """SIGKILL for it and its descendants; without a cgroup, for its session."""
-        if self._cgroup is not None:
-            self._cgroup.kill()
-        else:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self._child.pid, signal.SIGKILL)
-
-    def finish(self, ended: sys_pidfd.Exit, wall_s: float) -> Usage:
-        """Its last figures; its cgroup goes, unless some of it live on."""
-        usage = usage_of(ended, wall_s, self._cgroup)
-        if self.process is not None:
-            self._later.discard(self.process)
-        if self._cgroup is not None:
-            self._cgroup.try_remove()
-        return usage
-
-
-def _limits(config: Config) -> Resources:
-    """The limits, with the devices that the config adds also permitted."""
-    if not config.devices:
-        return config.resources
-    return config.resources.model_copy(update={"devices": device_rules(config)})
+        return self._processes.first
 
 
 def _checked_size(size: int | str) -> int:

@@ -1,0 +1,250 @@
+"""The processes of one container, and the cgroup they live in."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+
+import anyio
+
+from ._sys import pidfd as sys_pidfd
+from .cgroups import Cgroup, detect, open_cgroup
+from .config import Config, Resources, device_rules
+from .errors import (
+    ContainerError,
+    HandshakeError,
+    SetupError,
+    StatusError,
+    UnsupportedFeature,
+)
+from .plan import compile as plans
+from .proc import spawner
+from .proc.handshake import Child
+from .proc.launch import Request, launch, usage_of
+from .proc.process import Process
+from .proc.result import Usage
+from .proc.stdio import DEVNULL, Stdio, open_stdio
+
+
+class Processes:
+    """Starts the first process, lets later ones join it, and ends them all."""
+
+    def __init__(self, config: Config, name: str, *, named_by_us: bool) -> None:
+        """Touch nothing.
+
+        Args:
+            config: what the container is.
+            name: its id.
+            named_by_us: the id was made up, so it never comes again.
+
+        Raises:
+            UnsupportedFeature: asked for, but not possible.
+        """
+        self.first: Process | None = None
+        self.later: set[Process] = set()
+        self.cgroup: Cgroup | None = None
+        self.closed = False
+        self._config = config
+        self._name = name
+        self._named_by_us = named_by_us
+        self._frame = plans.frame(config)
+        self._key = next(spawner.keys)
+        self._runs = 0
+        self._starting = anyio.Lock()
+
+    @property
+    def ended(self) -> bool:
+        """The first process has ended, or all of them were."""
+        return self.closed or (self.first is not None and self.first.ended)
+
+    def check_open(self) -> None:
+        """Raise `StatusError` where no process can be started any more."""
+        if self.ended:
+            raise StatusError("stopped", "start a process")
+
+    async def start(self, request: Request, stdio: Stdio) -> Process:
+        """Start the first process, or one that joins it. Takes ``stdio`` over."""
+        try:
+            async with self._starting:
+                self.check_open()
+                if self.first is None:
+                    self.first = await self._start_first(request, stdio)
+                    return self.first
+            process = await self._join(request, stdio, self.first)
+        except BaseException:
+            stdio.close()
+            raise
+        self.later.add(process)
+        return process
+
+    async def ensure_init(self) -> None:
+        """Have the built-in init as the first process, if there is none."""
+        async with self._starting:
+            self.check_open()
+            if self.first is None:
+                init = Request(None, self._config)
+                stdio = open_stdio(DEVNULL, DEVNULL, DEVNULL)
+                self.first = await self._start_first(init, stdio)
+
+    def kill(self) -> None:
+        """SIGKILL for all; their end is not waited for."""
+        if self.first is not None and self._frame.own_pids:
+            sys_pidfd.send_signal(self.first.pidfd, signal.SIGKILL)
+        elif self.cgroup is not None:
+            self.cgroup.kill()
+        if self.cgroup is not None and self.cgroup.frozen:
+            self.cgroup.kill()
+
+    async def destroy(self) -> None:
+        """End all, close their streams, and remove the cgroup; not cancellable.
+
+        Raises:
+            CgroupBusy: a process can't be ended.
+        """
+        self.closed = True
+        with anyio.CancelScope(shield=True):
+            async with self._starting:
+                known = [p for p in (self.first, *self.later) if p is not None]
+                try:
+                    if any(not process.ended for process in known):
+                        self.kill()
+                    for process in known:
+                        await process.end()
+                        process.close_streams()
+                finally:
+                    self.later.clear()
+                    await self._remove_cgroup()
+
+    async def _start_first(self, request: Request, stdio: Stdio) -> Process:
+        started = time.monotonic()
+        key = next(spawner.keys)
+        try:
+            program, descriptors = request.program(stdio)
+            plan = plans.first(self._frame, self._name, request.settings, program)
+            cgroup = self._make_cgroup()
+            child = await launch(key, plan, descriptors, cgroup)
+        except BaseException as error:
+            spawner.forget(key)
+            killed = self.cgroup is not None and self.cgroup.oom_kills() > 0
+            with anyio.CancelScope(shield=True):
+                await self._remove_cgroup()
+            if killed and isinstance(error, HandshakeError):
+                reason = "out of memory: the limit is too small to start in"
+                raise SetupError("set up the container", reason) from error
+            raise
+        finally:
+            stdio.close_child()
+        return Process(
+            request.names,
+            child,
+            stdio,
+            key,
+            started,
+            self.kill,
+            lambda ended, wall_s: usage_of(ended, wall_s, cgroup),
+        )
+
+    async def _join(self, request: Request, stdio: Stdio, first: Process) -> Process:
+        started = time.monotonic()
+        key = next(spawner.keys)
+        cgroup: Cgroup | None = None
+        try:
+            program, descriptors = request.program(stdio)
+            index = 1 + len(descriptors)
+            plan = plans.join(self._frame, self._name, request.settings, program, index)
+            cgroup = self._make_run_cgroup()
+            child = await launch(key, plan, [*descriptors, first.pidfd], cgroup)
+        except BaseException as error:
+            spawner.forget(key, at_once=True)
+            if cgroup is not None:
+                with anyio.CancelScope(shield=True):
+                    await cgroup.remove()
+            if first.ended and isinstance(error, ContainerError):
+                raise StatusError("stopped", "start a process") from error
+            raise
+        finally:
+            stdio.close_child()
+        run = _Run(self.later, child, cgroup)
+        process = Process(
+            request.names, child, stdio, key, started, run.kill, run.finish
+        )
+        run.process = process
+        return process
+
+    def _make_cgroup(self) -> Cgroup | None:
+        settings = self._config.cgroup
+        if settings.mode == "systemd":
+            raise UnsupportedFeature("cgroup.mode systemd", "not implemented")
+        cgroup = open_cgroup(detect(), settings, self._name)
+        if cgroup.version == 0:
+            cgroup.apply(self._config.resources)  # raises if anything is to be limited
+            return None
+        # Written down before it is made: whoever comes after a SIGKILL has to know.
+        spawner.watch_directories(self._key, cgroup.directories)
+        try:
+            cgroup.create()
+        except BaseException:
+            # It may be another container's, which nobody is to remove or kill in.
+            spawner.forget(self._key, at_once=True)
+            raise
+        self.cgroup = cgroup
+        cgroup.apply(_limits(self._config))
+        return cgroup
+
+    def _make_run_cgroup(self) -> Cgroup | None:
+        """A cgroup of its own for one later process, so that it can be killed and
+        judged by itself."""
+        if self.cgroup is None:
+            return None
+        self._runs += 1
+        cgroup = self.cgroup.child(f"run-{self._runs}")
+        cgroup.create()
+        return cgroup
+
+    async def _remove_cgroup(self) -> None:
+        cgroup = self.cgroup
+        if cgroup is not None:
+            if not cgroup.try_remove():
+                cgroup.kill()  # what outlives the first process without a pid namespace
+                await cgroup.remove()
+            self.cgroup = None
+        # A name of our own making never comes again, so the janitor may hear of it late.
+        spawner.forget(self._key, at_once=not self._named_by_us)
+
+
+class _Run:
+    """What belongs to one later process."""
+
+    def __init__(
+        self, later: set[Process], child: Child, cgroup: Cgroup | None
+    ) -> None:
+        self._later = later
+        self._child = child
+        self._cgroup = cgroup
+        self.process: Process | None = None
+
+    def kill(self) -> None:
+        """SIGKILL for it and its descendants; without a cgroup, for its session."""
+        if self._cgroup is not None:
+            self._cgroup.kill()
+        else:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._child.pid, signal.SIGKILL)
+
+    def finish(self, ended: sys_pidfd.Exit, wall_s: float) -> Usage:
+        """Its last figures; its cgroup goes, unless some of it live on."""
+        usage = usage_of(ended, wall_s, self._cgroup)
+        if self.process is not None:
+            self._later.discard(self.process)
+        if self._cgroup is not None:
+            self._cgroup.try_remove()
+        return usage
+
+
+def _limits(config: Config) -> Resources:
+    """The limits, with the devices that the config adds also permitted."""
+    if not config.devices:
+        return config.resources
+    return config.resources.model_copy(update={"devices": device_rules(config)})
