@@ -8,14 +8,16 @@ a process whose every page is copied for every container.
 
 from __future__ import annotations
 
+import errno
 import os
+import resource
 import struct
 from ctypes import c_char_p, c_int, c_ulong
 
 import _prctl
 
 from . import constants as c
-from .libc import call, function, syscall
+from .libc import call, fail, function, syscall
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -91,6 +93,14 @@ def set_ids(uid: int, gid: int, groups: list[int]) -> None:
     call("setresgid", os.setresgid, gid, gid, gid)
     call("setresuid", os.setresuid, uid, uid, uid)
     set_dumpable(False)
+
+
+def set_limit(kind: int, soft: int, hard: int) -> None:
+    """setrlimit(2), by ``resource``, which makes a ``ValueError`` of EPERM."""
+    try:
+        call("setrlimit", resource.setrlimit, kind, (soft, hard))
+    except ValueError:
+        fail("setrlimit", errno.EPERM)
 
 
 def join_session_keyring(name: bytes) -> None:

@@ -177,7 +177,9 @@ async def test_a_mount_inside_never_shows_on_the_host(rootfs: Path) -> None:
 
 async def test_a_tmpfs_has_the_size_and_mode_asked_for(rootfs: Path) -> None:
     config = with_mounts(rootfs, Mount.tmpfs("/scratch", size="1MiB", mode=0o1750))
-    script = "stat -c %a /scratch; head -c 2000000 /dev/zero > /scratch/x; wc -c < /scratch/x"
+    script = (
+        "stat -c %a /scratch; cd /scratch; head -c 2000000 /dev/zero > x; wc -c < x"
+    )
     said = await shell(config, script, stderr=STDOUT)
     assert said.split()[0] == "1750"
     assert int(said.split()[-1]) == 1 << 20

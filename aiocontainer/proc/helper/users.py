@@ -52,7 +52,7 @@ def find(
 def _find_user(root: int, name: bytes) -> tuple[bytes, int, int, bytes] | None:
     wanted_uid = int(name) if name.isdigit() else None
     for fields in _entries(root, b"/etc/passwd", 4):
-        if not fields[3].isdigit():
+        if not _is_id(fields[3]):
             continue
         matches = (
             fields[0] == name if wanted_uid is None else int(fields[2]) == wanted_uid
@@ -90,10 +90,14 @@ def _entries(root: int, path: bytes, width: int) -> list[list[bytes]]:
         data = call("read", os.read, file, _MAX_BYTES, path=path)
     finally:
         os.close(file)
-    lines = data.split(b"\n", _MAX_LINES)[:_MAX_LINES]
-    entries = [line.split(b":") for line in lines if b"\0" not in line]
-    return [
-        fields
-        for fields in entries
-        if len(fields) >= width and fields[2].isdigit() and int(fields[2]) <= _MAX_ID
-    ]
+    lines = data.split(b"\n", _MAX_LINES)
+    if len(data) == _MAX_BYTES:
+        lines.pop()  # perhaps cut in two, and then another id
+    entries = [line.split(b":") for line in lines[:_MAX_LINES] if b"\0" not in line]
+    return [fields for fields in entries if len(fields) >= width and _is_id(fields[2])]
+
+
+def _is_id(text: bytes) -> bool:
+    # Digits only, and few: int() refuses more than 4300. All ones means "no change" to
+    # setresgid(2), which would leave root's group.
+    return text.isdigit() and len(text) <= 10 and int(text) <= _MAX_ID
