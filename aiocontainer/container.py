@@ -5,17 +5,17 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Sequence
-from typing import Any, Literal, Self, TypeAlias
+from typing import Literal, Self, TypeAlias, Unpack
 
 from .cgroups import Cgroup, CgroupStats
-from .config import Config, Resources, override
+from .config import Config, ProcessChanges, Resources, override
 from .config.units import parse_size
 from .errors import ConfigError, StatusError, UnsupportedFeature
 from .proc.capture import Overflow
 from .proc.launch import Arg, checked
 from .proc.process import Process
 from .proc.result import Result
-from .proc.run import finish
+from .proc.run import RunOptions, finish
 from .proc.stdio import DEVNULL, PIPE, StdioSource, open_stdio
 from .processes import Processes
 
@@ -57,7 +57,7 @@ class Container:
     async def __aexit__(self, *exc_info: object) -> None:
         await self.aclose()
 
-    # -- processes --------------------------------------------------------------------
+    # -- processes -----------------------------------------------------------------
 
     async def start(
         self,
@@ -68,7 +68,7 @@ class Container:
         stderr: StdioSource = DEVNULL,
         terminal: bool | tuple[int, int] = False,
         pass_fds: Sequence[int] = (),
-        **settings: Any,
+        **settings: Unpack[ProcessChanges],
     ) -> Process:
         """Start a program; the first one is the container's own, pid 1.
 
@@ -76,14 +76,14 @@ class Container:
         caller's own, as in ``subprocess``.
 
         Args:
-            args: program and arguments; without a slash it is looked for in the ``PATH``
-                of its environment, inside the container.
+            args: program and arguments; without a slash it is looked for in the
+                ``PATH`` of its environment, inside the container.
             stdin, stdout, stderr: ``PIPE``, ``DEVNULL``, ``STDOUT`` (stderr only), a
                 descriptor, an open file, another process's stream, or ``None``.
-            terminal: a new terminal instead of the three; (rows, columns) sets its size.
+            terminal: a new one instead of the three; (rows, columns) sets its size.
             pass_fds: descriptors that keep their numbers in the program.
-            settings: fields of `ProcessSettings` that differ from the config's: ``env``,
-                ``cwd``, ``user``, ``capabilities``, ``rlimits``...
+            settings: fields of `ProcessSettings` that differ from the config's:
+                ``env``, ``cwd``, ``user``, ``capabilities``, ``rlimits``...
 
         Raises:
             ConfigError: wrong arguments. Nothing was touched.
@@ -116,7 +116,8 @@ class Container:
         overflow: Overflow = "truncate",
         check: bool = False,
         init: bool = True,
-        **options: Any,
+        pass_fds: Sequence[int] = (),
+        **settings: Unpack[ProcessChanges],
     ) -> Result:
         """Run a program to its end, beside the container's own.
 
@@ -134,7 +135,7 @@ class Container:
             check: raise unless it ends with status 0.
             init: a container that has no program yet gets the built-in init; without,
                 this program is the container's own.
-            options: as for `start`: ``pass_fds`` and process settings.
+            pass_fds, settings: as for `start`.
 
         Raises:
             ProcessFailed: with ``check`` or ``overflow="raise"``; has the result.
@@ -148,11 +149,16 @@ class Container:
         if input is not None:
             stdin = PIPE
         process = await self.start(
-            args, stdin=stdin, stdout=stdout, stderr=stderr, **options
+            args,
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
+            pass_fds=pass_fds,
+            **settings,
         )
         return await finish(process, input, timeout, limit, overflow, check)
 
-    # -- the container as a whole -------------------------------------------------------
+    # -- the container as a whole --------------------------------------------------
 
     @property
     def pid(self) -> int | None:
@@ -195,7 +201,7 @@ class Container:
         """
         return await self._running("wait").wait()
 
-    # -- limits and figures ---------------------------------------------------------------
+    # -- limits and figures --------------------------------------------------------
 
     async def pause(self) -> None:
         """Stop every process, confirmed by the kernel on return; paused is fine.
@@ -248,7 +254,7 @@ class Container:
             raise UnsupportedFeature(wanted, "the container has no cgroup")
         return self._processes.cgroup
 
-    # -- ending -------------------------------------------------------------------------
+    # -- ending --------------------------------------------------------------------
 
     def signal(self, number: int) -> None:
         """Send a signal to the first process. The built-in init sends it on to all."""
@@ -297,7 +303,11 @@ def _checked_id(id: str) -> str:
 
 
 async def run(
-    config: Config, args: Sequence[Arg], *, id: str | None = None, **options: Any
+    config: Config,
+    args: Sequence[Arg],
+    *,
+    id: str | None = None,
+    **options: Unpack[RunOptions],
 ) -> Result:
     """Run one program in a container of its own, to its end.
 

@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import time
+import weakref
 
 import anyio
 
@@ -44,6 +45,8 @@ class Processes:
         """
         self.first: Process | None = None
         self.later: set[Process] = set()
+        self._all: weakref.WeakSet[Process] = weakref.WeakSet()
+        self._left: list[Cgroup] = []
         self.cgroup: Cgroup | None = None
         self.closed = False
         self._config = config
@@ -71,12 +74,17 @@ class Processes:
                 self.check_open()
                 if self.first is None:
                     self.first = await self._start_first(request, stdio)
+                    self._all.add(self.first)
                     return self.first
             process = await self._join(request, stdio, self.first)
         except BaseException:
             stdio.close()
             raise
+        self._all.add(process)
         self.later.add(process)
+        if self.closed:  # destroyed meanwhile, which didn't know of this process
+            await process.aclose()
+            self.check_open()
         return process
 
     async def ensure_init(self) -> None:
@@ -112,8 +120,9 @@ class Processes:
                         self.kill()
                     for process in known:
                         await process.end()
-                        process.close_streams()
                 finally:
+                    for process in self._all:
+                        process.close_streams()
                     self.later.clear()
                     await self._remove_cgroup()
 
@@ -166,7 +175,7 @@ class Processes:
             raise
         finally:
             stdio.close_child()
-        run = _Run(self.later, child, cgroup)
+        run = _Run(self.later, self._left, child, cgroup)
         process = Process(
             request.names, child, stdio, key, started, run.kill, run.finish
         )
@@ -210,7 +219,7 @@ class Processes:
                 cgroup.kill()  # what outlives the first process without a pid namespace
                 await cgroup.remove()
             self.cgroup = None
-        # A name of our own making never comes again, so the janitor may hear of it late.
+        # A name that we made up never comes again: the janitor may hear of it late.
         spawner.forget(self._key, at_once=not self._named_by_us)
 
 
@@ -218,9 +227,14 @@ class _Run:
     """What belongs to one later process."""
 
     def __init__(
-        self, later: set[Process], child: Child, cgroup: Cgroup | None
+        self,
+        later: set[Process],
+        left: list[Cgroup],
+        child: Child,
+        cgroup: Cgroup | None,
     ) -> None:
         self._later = later
+        self._left = left
         self._child = child
         self._cgroup = cgroup
         self.process: Process | None = None
@@ -239,7 +253,9 @@ class _Run:
         if self.process is not None:
             self._later.discard(self.process)
         if self._cgroup is not None:
-            self._cgroup.try_remove()
+            # What it left is still dying, or lives on: tried again with each later end.
+            self._left.append(self._cgroup)
+            self._left[:] = [left for left in self._left if not left.try_remove()]
         return usage
 
 

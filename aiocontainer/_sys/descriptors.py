@@ -1,4 +1,4 @@
-"""Descriptors: closing what strayed in, and putting those that stay at their numbers."""
+"""Descriptors: closing what strayed in, and placing those that stay."""
 
 from __future__ import annotations
 

@@ -42,8 +42,8 @@ class Exit(NamedTuple):
 def reap(pidfd: int) -> Exit | None:
     """Collect the end of a child; None while it runs.
 
-    Where somebody else's ``wait`` took the status (or ``SIGCHLD`` is ignored) the kernel
-    is asked by PIDFD_GET_INFO; kernels before 6.15 don't know any more.
+    Where somebody else's ``wait`` took the status (or ``SIGCHLD`` is ignored) the
+    kernel is asked by PIDFD_GET_INFO; kernels before 6.15 don't know any more.
     """
     info = ctypes.create_string_buffer(128)
     usage = (ctypes.c_long * 18)()

@@ -15,6 +15,7 @@ from .options import MountOptions, Propagation, parse_options
 from .process import (
     DEFAULT_PATH,
     RLIMITS,
+    ProcessChanges,
     ProcessSettings,
     Rlimit,
     UserName,
@@ -82,6 +83,7 @@ __all__ = (
     "NetworkLimits",
     "OperationRate",
     "OverlayRootfs",
+    "ProcessChanges",
     "ProcessSettings",
     "Propagation",
     "RdmaLimit",

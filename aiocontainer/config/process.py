@@ -1,9 +1,9 @@
 """What a process in a container is: user, limits, privileges, environment."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Final, Self, TypeAlias
+from typing import Annotated, Final, Self, TypeAlias, TypedDict
 
 from pydantic import (
     AfterValidator,
@@ -19,6 +19,7 @@ from .base import (
     Flag,
     FrozenMap,
     Model,
+    StrPath,
     Text,
     Whole,
     as_map,
@@ -30,6 +31,7 @@ from .seccomp_default import DEFAULT_SECCOMP
 __all__ = (
     "DEFAULT_PATH",
     "RLIMITS",
+    "ProcessChanges",
     "ProcessSettings",
     "Rlimit",
     "UserName",
@@ -198,6 +200,21 @@ class ProcessSettings(Model):
     """Higher is killed sooner; ``None`` is the program's own."""
     seccomp: Seccomp | None = DEFAULT_SECCOMP
     """Which system calls may be made; ``None`` is all of them."""
+
+
+class ProcessChanges(TypedDict, total=False):
+    """Keywords for the fields of `ProcessSettings`, which says what they mean."""
+
+    user: str | int
+    groups: Iterable[str | int]
+    umask: int
+    cwd: StrPath
+    env: Mapping[str, str]
+    capabilities: Capabilities
+    no_new_privs: bool
+    rlimits: Mapping[str, Rlimit | int | tuple[int | None, int | None] | None]
+    oom_score_adj: int | None
+    seccomp: Seccomp | None
 
 
 def override(settings: ProcessSettings, **changes: object) -> ProcessSettings:

@@ -138,7 +138,7 @@ _V = TypeVar("_V")
 
 def _remembered(compile_it: Callable[[_K], _V]) -> Callable[[_K], _V]:
     """Keep the last answers, told apart by the very object: to hash or compare a config
-    would take as long as to compile it. The object is kept too, so its id is its own."""
+    would take as long as to compile it. The object is kept too: its id stays its own."""
     kept: OrderedDict[int, tuple[_K, _V]] = OrderedDict()
 
     def remember(source: _K) -> _V:

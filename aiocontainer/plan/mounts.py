@@ -26,7 +26,7 @@ _DEV_LINKS = (
     (b"/dev/ptmx", b"pts/ptmx"),
 )
 _HOST_DIRECTORIES = (
-    (b"/tmp", 0o1777),  # noqa: S108
+    (b"/tmp", 0o1777),
     (b"/var/tmp", 0o1777),
     (b"/run", 0o755),
     (b"/root", 0o700),

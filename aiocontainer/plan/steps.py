@@ -219,7 +219,7 @@ class ChangeAttributes(Step):
 
 @dataclass(frozen=True, slots=True)
 class MakeNodes(Step):
-    """Device nodes and FIFOs of one directory: (name, mode and type, device, uid, gid)."""
+    """Devices and FIFOs of one directory: (name, mode and type, device, uid, gid)."""
 
     directory: bytes
     nodes: tuple[tuple[bytes, int, int, int, int], ...]

@@ -213,7 +213,7 @@ def _error(plan: Plan, message: bytes) -> ContainerError:
 
 
 async def _end(pipe: socket.socket, progress: _Progress) -> None:
-    """Kill and reap the child of an abandoned start, waiting for its HELLO if need be."""
+    """Kill and reap the child of an abandoned start, after its HELLO if need be."""
     while progress.pidfd < 0 and not progress.closed:
         await anyio.wait_readable(pipe)
         _receive_all(pipe, progress)

@@ -19,8 +19,8 @@ end-of-file by exec from the end of a child that never took its GO.
 Requests are trusted (they come from the program that started the spawner) and travel
 as ``marshal``; what comes back is read as untrusted: fixed forms, bounded size.
 
-The init pipe is an ``AF_UNIX SOCK_SEQPACKET`` pair of which each child has an end of its
-own, close-on-exec.
+The init pipe is an ``AF_UNIX SOCK_SEQPACKET`` pair of which each child has an end of
+its own, close-on-exec.
 """
 
 from __future__ import annotations

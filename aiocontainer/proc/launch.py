@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 from collections.abc import Sequence
@@ -11,7 +12,7 @@ from typing import TypeAlias
 from .._sys import pidfd as sys_pidfd
 from ..cgroups import Cgroup
 from ..config import ProcessSettings
-from ..errors import ConfigError
+from ..errors import CgroupError, ConfigError
 from ..plan.compile import Plan, Program
 from . import handshake
 from .result import Usage
@@ -127,7 +128,10 @@ async def launch(
 def usage_of(ended: sys_pidfd.Exit, wall_s: float, cgroup: Cgroup | None) -> Usage:
     """What a process used, by its cgroup where there is one, else by the kernel's
     ``rusage`` of it and the children it waited for."""
-    counted = None if cgroup is None else cgroup.usage()
+    counted = None
+    if cgroup is not None:
+        with contextlib.suppress(CgroupError):  # removed by somebody: no reason to fail
+            counted = cgroup.usage()
     if counted is None:
         return Usage(wall_s, ended.user_s, ended.system_s, ended.peak_rss_bytes)
     exact = counted.cpu_user_s is not None and counted.cpu_system_s is not None

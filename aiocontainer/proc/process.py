@@ -80,7 +80,7 @@ class Process(abc.Process):
 
     @property
     def returncode(self) -> int | None:
-        """Exit status, negative for a signal; ``None`` while it runs (or if unknown)."""
+        """Exit status, negative for a signal; ``None`` while it runs, or unknown."""
         self._look()
         return self._returncode
 

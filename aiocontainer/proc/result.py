@@ -10,7 +10,7 @@ from ..errors import ProcessFailed
 
 
 class ExitReason(enum.StrEnum):
-    """Why a process ended. Never guessed: the kernel counts out-of-memory kills, and the
+    """Why a process ended. Never guessed: the kernel counts kills for memory, and the
     others are what we did ourselves."""
 
     EXITED = "exited"
@@ -24,7 +24,7 @@ class ExitReason(enum.StrEnum):
     OUTPUT_LIMIT = "output_limit"
     """We killed it: it printed too much."""
     CANCELLED = "cancelled"
-    """We killed it: the task that waited for it was cancelled, or its container ended."""
+    """We killed it: the task that waited was cancelled, or its container ended."""
     UNKNOWN = "unknown"
     """Somebody else's ``wait`` took the status, on a kernel that doesn't keep it."""
 

@@ -2,12 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import anyio
 
+from ..config import ProcessChanges
 from ..errors import ProcessFailed
 from .capture import Overflow, Sink, communicate
 from .process import Process
 from .result import ExitReason, Result
+from .stdio import StdioSource
+
+
+class RunOptions(ProcessChanges, total=False):
+    """Keywords of `Container.run`, which says what they mean."""
+
+    input: bytes | None
+    stdin: StdioSource
+    stdout: StdioSource
+    stderr: StdioSource
+    timeout: float | None
+    max_output: int | str | None
+    overflow: Overflow
+    check: bool
+    pass_fds: Sequence[int]
 
 
 async def finish(

@@ -133,7 +133,8 @@ def _spawn(control: int, words: int) -> int:
     moved: list[int] = []
     try:
         for number in numbers:  # out of the way of the numbers they are to get
-            moved.append(fcntl.fcntl(number, fcntl.F_DUPFD_CLOEXEC, 10))
+            duplicate = fcntl.fcntl(number, fcntl.F_DUPFD_CLOEXEC, 10)
+            moved.append(duplicate)
         program, theirs, stderr = moved
         null = os.devnull
         actions = (

@@ -1,4 +1,4 @@
-"""Steps that turn the child into the program: names, limits, ids, capabilities, exec."""
+"""Steps that turn the child into the program: names, limits, ids, rights, exec."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def join_cgroups(context: Context) -> None:
     """Move into the cgroups whose files the spawner opened for us.
 
     "0" means the caller. In ``tasks`` (v1) that takes no lock on all threads of the
-    machine, which writing a pid does (kernel/cgroup/cgroup.c, cgroup_procs_write_start).
+    machine, which writing a pid does (cgroup_procs_write_start in the kernel).
     """
     for file in context.join_files:
         call("write", os.write, file, b"0")
@@ -91,7 +91,7 @@ def bring_up_loopback(_context: Context) -> None:
 
 
 def new_session_keyring(_context: Context, name: bytes) -> None:
-    """Leave the supervisor's session keyring; kernels without keys have none to leave."""
+    """Leave the supervisor's session keyring; a kernel without keys has none."""
     try:
         identity.join_session_keyring(name)
     except OSError as error:
@@ -147,7 +147,7 @@ def no_new_privs(_context: Context) -> None:
 
 
 def load_filter(_context: Context, bpf: bytes, flags: int) -> None:
-    """Put the seccomp filter in force early: without no_new_privs it needs privilege."""
+    """Put the filter in force early: without no_new_privs it needs privilege."""
     Filter(bpf, flags).load()
 
 

@@ -1,4 +1,4 @@
-"""A child between its clone and its exec: runs the steps of a plan, then is the program.
+"""A child between clone and exec: runs the steps of a plan, then is the program.
 
 It never returns and never raises: it is a copy of the spawner, and unwinding would run
 the spawner's own clean-up twice.

@@ -35,7 +35,7 @@ def warm_up() -> None:
 
 
 def lock() -> None:
-    """Refuse every import, compilation and dlopen from now on, by ending the process."""
+    """Refuse every import, compilation and dlopen from now on: end the process."""
     sys.meta_path[:] = [
         finder
         for finder in sys.meta_path

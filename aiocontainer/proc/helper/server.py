@@ -1,7 +1,7 @@
 """The spawner: a process of one thread that forks a child for every request.
 
-Started by `aiocontainer.proc.spawner` from a sealed copy of the interpreter. It outlives
-nothing: when the program that started it is gone it ends that program's containers.
+Started by `aiocontainer.proc.spawner` from a sealed copy of the interpreter. It
+outlives nothing: when the program that started it is gone it ends that program's containers.
 """
 
 from __future__ import annotations
@@ -171,7 +171,8 @@ class Spawner:
         barrier: tuple[int, int] | None = None
         try:
             for path in join_files:
-                opened.append(os.open(path, os.O_WRONLY | os.O_CLOEXEC))
+                file = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+                opened.append(file)
             join = tuple(opened)
             if proc_files:
                 barrier = os.pipe2(os.O_CLOEXEC)
