@@ -127,15 +127,22 @@ def unmake(directories: Iterable[str], error: BaseException) -> None:
 def walk(directory: str) -> Iterator[str]:
     """The cgroup and all below it, inner ones first. Nothing once it is gone."""
     try:
-        with os.scandir(directory) as entries:
-            inner = [e.path for e in entries if e.is_dir(follow_symlinks=False)]
+        for path in _inner(directory):
+            yield from walk(path)
     except OSError as error:
         if error.errno in _GONE:
             return
         raise
-    for path in inner:
-        yield from walk(path)
     yield directory
+
+
+def _inner(directory: str) -> list[str]:
+    # One link from above, one by itself, and one from each directory inside: without
+    # any, there is no need to list the many files.
+    if os.stat(directory).st_nlink == 2:
+        return []
+    with os.scandir(directory) as entries:
+        return [e.path for e in entries if e.is_dir(follow_symlinks=False)]
 
 
 def members(directory: str, *, recursive: bool) -> list[int]:

@@ -110,19 +110,33 @@ class V1Cgroup:
 
     def try_remove(self) -> bool:
         """As `Cgroup.try_remove`."""
-        return not tree.remove_all(self.directories[::-1])
+        kills = self._kills_to_hand_on()
+        busy = tree.remove_all(self.directories[::-1])
+        if self.paths.get("memory") not in busy:
+            self._hand_on(kills)
+        return not busy
 
     async def remove(self, *, timeout_s: float = 5.0) -> None:
         """As `Cgroup.remove`."""
-        self._hand_down_oom_kills()
+        if self.try_remove():
+            return
+        kills = self._kills_to_hand_on()
         await tree.remove_soon(self.directories[::-1], timeout_s)
+        self._hand_on(kills)
 
-    def _hand_down_oom_kills(self) -> None:
-        """Kills that were counted here only would be forgotten with the directory."""
+    def _kills_to_hand_on(self) -> int:
+        """Those that would be forgotten with the directory that counts them."""
+        if self._outer is None:
+            return 0
+        with contextlib.suppress(CgroupError):
+            return self.oom_kills()
+        return self._past_oom_kills
+
+    def _hand_on(self, kills: int) -> None:
+        """Have the outer cgroup remember, now that the directory is gone."""
         outer, self._outer = self._outer, None
         if outer is not None:
-            with contextlib.suppress(CgroupError):
-                outer._past_oom_kills += self.oom_kills()
+            outer._past_oom_kills += kills
 
     def child(self, name: str, *, nested: bool = False) -> V1Cgroup:
         """As `Cgroup.child`; ``nested`` makes no difference on v1."""
