@@ -132,6 +132,10 @@ class OomSource(Source):
                 self._publish(oom_record(self.path, directory, Kills(kills), total))
         return found
 
+    def _resume(self) -> None:
+        self._looks = 0  # a signal before a kill may have come unseen
+        super()._resume()
+
     def _on_change(self) -> None:
         if self._eventfd is not None and self._eventfd.take():
             self._looks = 0

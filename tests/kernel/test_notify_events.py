@@ -48,6 +48,8 @@ PIDS_VERSION = PIDS[1] if PIDS is not None else 1
 ON_V1 = needs("cgroup-v1-memory")
 ON_V2 = needs("cgroup-v2-memory")
 WITH_PIDS = needs(f"cgroup-v{PIDS_VERSION}-pids")
+ON_ASYNCIO = pytest.mark.parametrize("anyio_backend", [("asyncio", {})], indirect=True)
+"""For tests that take seconds and whose rule doesn't depend on the event loop."""
 SPIN = "while True: pass"
 SLEEP = "import os, time\nos.write(1, b'ready')\ntime.sleep(60)"
 
@@ -290,10 +292,8 @@ def spinners(cgroup, count=6):
 
 
 @needs("cgroup-v2", "pressure")
-@pytest.mark.parametrize("which", ["cgroup", "machine"])
-async def test_stalls_fire_a_trigger_again_and_again(unified_cgroup, which):
-    directory = unified_cgroup.directory if which == "cgroup" else None
-    path = pressure_path(directory, "cpu")
+async def test_stalls_fire_a_trigger_again_and_again(unified_cgroup):
+    path = pressure_path(unified_cgroup.directory, "cpu")
     source = PressureSource(path, "cpu", stall_us=50_000, window_us=2_000_000)
     before = descriptors()
     processes = []
@@ -314,6 +314,24 @@ async def test_stalls_fire_a_trigger_again_and_again(unified_cgroup, which):
 
 
 @needs("cgroup-v2", "pressure")
+@ON_ASYNCIO
+async def test_the_whole_machine_has_pressure_too(unified_cgroup):
+    source = PressureSource(pressure_path(None, "cpu"), "cpu", stall_us=1)
+    async with EventHub().subscribe(Pressure, sources=[source]) as stream:
+        processes = spinners(unified_cgroup, 4)
+        try:
+            record = await first(stream)
+        finally:
+            for process in processes:
+                process.kill()
+            for process in processes:
+                await ended(process)
+    assert record.path == "/proc/pressure/cpu"
+    assert record.stalled_us >= 1
+
+
+@needs("cgroup-v2", "pressure")
+@ON_ASYNCIO
 async def test_a_calm_cgroup_is_not_blamed_for_anothers_stalls(unified_cgroup):
     """Which trigger fired can't be asked; the totals tell them apart."""
     calm, busy = unified_cgroup.child("calm"), unified_cgroup.child("busy")
