@@ -25,7 +25,7 @@ from .proc import spawner
 from .proc.handshake import Child
 from .proc.launch import Request, launch, usage_of
 from .proc.process import Process
-from .proc.result import Usage
+from .proc.result import ExitReason, Usage
 from .proc.stdio import DEVNULL, Stdio, open_stdio
 
 
@@ -82,6 +82,8 @@ class Processes:
             raise
         self._all.add(process)
         self.later.add(process)
+        if self._frame.own_pids:
+            self.first.wait_for(process)
         if self.closed:  # destroyed meanwhile, which didn't know of this process
             await process.aclose()
             self.check_open()
@@ -114,9 +116,10 @@ class Processes:
         self.closed = True
         with anyio.CancelScope(shield=True):
             async with self._starting:
-                known = [p for p in (self.first, *self.later) if p is not None]
+                # Pid 1 last: it can't end before the others have been reaped.
+                known = [p for p in (*self.later, self.first) if p is not None]
                 try:
-                    if any(not process.ended for process in known):
+                    if any([process.blame(ExitReason.CANCELLED) for process in known]):
                         self.kill()
                     for process in known:
                         await process.end()
@@ -130,7 +133,8 @@ class Processes:
         started = time.monotonic()
         key = next(spawner.keys)
         try:
-            program, descriptors = request.program(stdio)
+            owner = self._frame.root_owner
+            program, descriptors = request.program(stdio, owner)
             plan = plans.first(self._frame, self._name, request.settings, program)
             cgroup = self._make_cgroup()
             child = await launch(key, plan, descriptors, cgroup)
@@ -160,7 +164,8 @@ class Processes:
         key = next(spawner.keys)
         cgroup: Cgroup | None = None
         try:
-            program, descriptors = request.program(stdio)
+            owner = self._frame.root_owner
+            program, descriptors = request.program(stdio, owner)
             index = 1 + len(descriptors)
             plan = plans.join(self._frame, self._name, request.settings, program, index)
             cgroup = self._make_run_cgroup()

@@ -116,6 +116,17 @@ class Frame:
     own_pids: bool
     """In a pid namespace of its own, whose end is everybody's end."""
 
+    @property
+    def root_owner(self) -> tuple[int, int] | None:
+        """The host's (uid, gid) that are root in a new user namespace, if any are."""
+        ids = [
+            mapping.host_id
+            for mappings in (self.config.uid_mappings, self.config.gid_mappings)
+            for mapping in mappings
+            if mapping.container_id == 0
+        ]
+        return (ids[0], ids[1]) if len(ids) == 2 else None
+
 
 @dataclass(frozen=True, slots=True)
 class Settled:

@@ -106,13 +106,15 @@ def _mount(config: Config, mount: Mount, late: list[s.Step]) -> Iterator[s.Step]
     if unsupported or mount.type == "cgroup":
         what = ", ".join(sorted(unsupported)) or "mount type cgroup"
         raise UnsupportedFeature(what, f"not implemented, for {mount.destination}")
-    mount = _possible_in_user_namespace(config, mount)
+    if not _may_mount(config, mount):
+        yield from _hosts_instead(mount)
+        return
     if mount.is_bind:
         assert mount.source is not None  # by validation
         yield s.Bind(
             os.fsencode(mount.source),
             destination,
-            options.recursive or mount.parsed.recursive,
+            options.recursive,
             options.attr_set,
             options.attr_clear,
             options.recursive_set,
@@ -134,21 +136,28 @@ def _mount(config: Config, mount: Mount, late: list[s.Step]) -> Iterator[s.Step]
         yield s.ChangePropagation(destination, change.flag, change.recursive)
 
 
-def _possible_in_user_namespace(config: Config, mount: Mount) -> Mount:
-    """Mount what the host has, where a user namespace may not mount its own: sysfs
-    belongs to the network namespace, proc to the pid one (fs/sysfs/mount.c)."""
+def _may_mount(config: Config, mount: Mount) -> bool:
+    """A user namespace may mount sysfs only for a network namespace that it owns, proc
+    for a pid namespace, and mqueue for an ipc one (fs/sysfs/mount.c)."""
     spaces = config.namespaces
-    if spaces.user == "host":
-        return mount
     owner = {"sysfs": spaces.network, "proc": spaces.pid, "mqueue": spaces.ipc}
-    if owner.get(mount.type or "", "new") == "new":
-        return mount
-    source = {"sysfs": "/sys", "proc": "/proc", "mqueue": "/dev/mqueue"}[
-        mount.type or ""
-    ]
-    options = ("rbind", *(word for word in mount.options if word != "rw"))
-    return Mount(
-        destination=mount.destination, source=source, type="bind", options=options
+    return spaces.user == "host" or owner.get(mount.type or "", "new") == "new"
+
+
+def _hosts_instead(mount: Mount) -> Iterator[s.Step]:
+    """Show the host's own. What is mounted below it comes along (the kernel insists),
+    and gets the same attributes."""
+    options = mount.parsed
+    if mount.type == "mqueue":
+        return  # the calls work without it, and the host may have it nowhere
+    if options.data:
+        what = f"{mount.type} with {', '.join(options.data)}"
+        raise UnsupportedFeature(what, "in a user namespace that doesn't own it")
+    yield s.Bind(
+        b"/sys" if mount.type == "sysfs" else b"/proc",
+        os.fsencode(mount.destination),
+        recursive=True,
+        rec_set=options.attr_set | options.recursive_set,
     )
 
 

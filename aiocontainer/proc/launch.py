@@ -38,16 +38,23 @@ class Request:
         """The arguments as text."""
         return tuple(map(os.fsdecode, self.args or ("init",)))
 
-    def program(self, stdio: Stdio) -> tuple[Program, list[int]]:
+    def program(
+        self, stdio: Stdio, root_owner: tuple[int, int] | None
+    ) -> tuple[Program, list[int]]:
         """What the plan has to know, and the descriptors that its indexes mean.
 
-        Index 0 is the init pipe, which the handshake adds.
+        Index 0 is the init pipe, which the handshake adds. The program's pipes are
+        given to ``root_owner``, the root of its user namespace: from inside, nobody may
+        change what belongs to an id that isn't mapped.
         """
         sources = dict(enumerate(stdio.child or ()))
         own = tuple(n + 1 for n in sources if stdio.is_pipe(n))
         if self.terminal is not None:
             own = (0,)
         sources.update((number, number) for number in self.pass_fds)
+        if root_owner is not None and stdio.child is not None:
+            for index in own:
+                os.fchown(stdio.child[index - 1], *root_owner)
         passed = tuple((n, index) for index, n in enumerate(sources, start=1))
         program = Program(self.args, passed, own, self.terminal)
         return program, list(sources.values())
