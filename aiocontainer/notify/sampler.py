@@ -61,7 +61,7 @@ class Sampler(AsyncIterator[Sample[T]], Generic[T]):
         "_interval_s",
         "_over",
         "_read",
-        "_wake",
+        "_sleeping",
     )
 
     def __init__(self, read: Callable[[], T], interval_s: float = 1.0) -> None:
@@ -74,7 +74,7 @@ class Sampler(AsyncIterator[Sample[T]], Generic[T]):
         self._over = False
         self._closed = False
         self._guard = anyio.ResourceGuard("sampling with")
-        self._wake: anyio.Event | None = None
+        self._sleeping: anyio.CancelScope | None = None
 
     async def __anext__(self) -> Sample[T]:
         """Wait until the next sample is due, and take it.
@@ -88,7 +88,6 @@ class Sampler(AsyncIterator[Sample[T]], Generic[T]):
             anyio.BusyResourceError: another task waits for a sample already.
         """
         with self._guard:
-            await anyio.lowlevel.checkpoint()
             await self._wait_until_due()
             if self._closed:
                 raise anyio.ClosedResourceError
@@ -106,15 +105,17 @@ class Sampler(AsyncIterator[Sample[T]], Generic[T]):
                 raise StopAsyncIteration from None
 
     async def _wait_until_due(self) -> None:
-        if self._due_s is None:
+        due_s = self._due_s
+        if due_s is None or self._over or self._closed:
+            await anyio.lowlevel.checkpoint()
             return
-        self._wake = anyio.Event()
+        # Sleeping in a scope costs half of what a scope with a deadline does: only
+        # the end is an exception then.
         try:
-            with anyio.CancelScope(deadline=self._due_s):
-                if not (self._over or self._closed):
-                    await self._wake.wait()
+            with anyio.CancelScope() as self._sleeping:
+                await anyio.sleep_until(due_s)
         finally:
-            self._wake = None
+            self._sleeping = None
 
     def _take(self, *, last: bool) -> Sample[T]:
         value = self._read()
@@ -145,8 +146,8 @@ class Sampler(AsyncIterator[Sample[T]], Generic[T]):
         self._wake_up()
 
     def _wake_up(self) -> None:
-        if self._wake is not None:
-            self._wake.set()
+        if self._sleeping is not None:
+            self._sleeping.cancel()
 
     def __aiter__(self) -> Self:
         return self
