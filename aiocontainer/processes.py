@@ -119,7 +119,8 @@ class Processes:
                 # Pid 1 last: it can't end before the others have been reaped.
                 known = [p for p in (*self.later, self.first) if p is not None]
                 try:
-                    if any([process.blame(ExitReason.CANCELLED) for process in known]):
+                    running = [p for p in known if p.blame(ExitReason.CANCELLED)]
+                    if running:
                         self.kill()
                     for process in known:
                         await process.end()

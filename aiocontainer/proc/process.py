@@ -13,6 +13,7 @@ from anyio import abc
 
 from .._sys import pidfd as sys_pidfd
 from . import spawner
+from .ends import Ends
 from .handshake import Child
 from .result import ExitReason, Usage
 from .stdio import Stdio
@@ -62,7 +63,9 @@ class Process(abc.Process):
         self._kill_tree = kill_tree
         self._finish = finish
         self._turn = anyio.Lock()
-        self._watching = False
+        self._watching = -1
+        self._ends: Ends | None = None
+        self._joined: Ends | None = None
         self._returncode: int | None = None
         self._usage: Usage | None = None
         self._cause: ExitReason | None = None
@@ -163,26 +166,53 @@ class Process(abc.Process):
             async with self._turn:  # anyio lets only one task watch a descriptor
                 if self.ended:
                     return
-                self._watching = True
+                self._watching = (self._ends or self).fileno()
                 try:
-                    await anyio.wait_readable(self._pidfd)
+                    await anyio.wait_readable(self._watching)
+                except anyio.ClosedResourceError:
+                    continue  # `wait_for` has something better to watch
                 finally:
-                    self._watching = False
-                    self._close_pidfd_after_end()
+                    self._watching = -1
+                    self._close_after_end()
+
+    def fileno(self) -> int:
+        """Its pidfd, as `pidfd`."""
+        return self._pidfd
+
+    def wait_for(self, joined: Process) -> None:
+        """For `Container` alone: this is pid 1, whose end must wait for ``joined``'s.
+
+        Whoever waits for pid 1 then reaps the others, too.
+        """
+        if self._ends is None:
+            if self.ended:
+                return
+            self._ends = Ends(self._pidfd)
+            if self._watching >= 0:
+                anyio.notify_closing(self._watching)
+        joined._joined = self._ends
+        self._ends.add(joined._pidfd, joined._look)
 
     def _look(self) -> None:
         """Collect its end if there is one."""
-        if self._usage is None:
-            ended = sys_pidfd.reap(self._pidfd)
-            if ended is not None:
-                self._returncode = ended.status
-                self._usage = self._finish(ended, time.monotonic() - self._started)
-                spawner.forget(self._key)
-                self._close_pidfd_after_end()
+        if self._usage is not None:
+            return
+        if self._ends is not None:
+            self._ends.collect()
+        ended = sys_pidfd.reap(self._pidfd)
+        if ended is not None:
+            self._returncode = ended.status
+            self._usage = self._finish(ended, time.monotonic() - self._started)
+            spawner.forget(self._key)
+            if self._joined is not None:
+                self._joined.remove(self._pidfd)
+            self._close_after_end()
 
-    def _close_pidfd_after_end(self) -> None:
+    def _close_after_end(self) -> None:
         # Not under a task that watches it: the loop would never wake that task.
-        if self._usage is not None and not self._watching and self._pidfd >= 0:
+        if self._usage is not None and self._watching < 0 and self._pidfd >= 0:
+            if self._ends is not None:
+                self._ends.close()
             os.close(self._pidfd)
             self._pidfd = -1
 
@@ -207,9 +237,15 @@ class Process(abc.Process):
 
     def kill_because(self, cause: ExitReason) -> None:
         """Kill it and its descendants, and have ``cause`` told as the reason."""
-        if not self.ended:
-            self._cause = self._cause or cause
+        if self.blame(cause):
             self._kill_tree()
+
+    def blame(self, cause: ExitReason) -> bool:
+        """Have ``cause`` told as the reason of a kill to come; False once it ended."""
+        if self.ended:
+            return False
+        self._cause = self._cause or cause
+        return True
 
     async def end(self, cause: ExitReason = ExitReason.CANCELLED) -> None:
         """Kill it and its descendants, and wait until it has ended; bounded in time.
