@@ -95,10 +95,12 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--rounds", type=int, default=60, help="turns of each contestant"
     )
-    parser.add_argument(
-        "figures", nargs="*", choices=[[], *FIGURES], default=list(FIGURES)
-    )
-    return parser.parse_args()
+    parser.add_argument("figures", nargs="*", help=f"of {', '.join(FIGURES)}")
+    options = parser.parse_args()
+    if unknown := set(options.figures) - set(FIGURES):
+        parser.error(f"no such figure: {', '.join(sorted(unknown))}")
+    options.figures = options.figures or list(FIGURES)
+    return options
 
 
 if __name__ == "__main__":
