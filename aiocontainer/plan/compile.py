@@ -58,11 +58,14 @@ class Plan:
 
     clone_flags: int
     """``CLONE_NEW*`` that the child is born with."""
-    user_namespace: bytes | None
-    """Path of one to go through, so that it owns the new namespaces."""
-    pid_namespace: bytes | int | None
-    """Path of the one to be born in, or index of a container's pidfd among the
-    descriptors."""
+    namespaces: tuple[bytes, ...]
+    """Paths that the spawner opens, before anything else; the last is -1 as an index of
+    a descriptor, the one before it -2, and so on."""
+    go_through: tuple[tuple[int, int], ...]
+    """(index, kind) of namespaces that an intermediate process joins, so that the child
+    is born in them."""
+    pid_namespace: int | None
+    """Index of the one to be born in, or of a container's pidfd."""
     proc_files: tuple[tuple[str, bytes], ...]
     """Written by the spawner to ``/proc/<child>/``, before the child goes on."""
     parts: tuple[Part, ...]
@@ -102,8 +105,9 @@ class Frame:
 
     config: Config
     clone_flags: int
-    user_namespace: bytes | None
-    pid_namespace: bytes | None
+    namespaces: tuple[bytes, ...]
+    go_through: tuple[tuple[int, int], ...]
+    pid_namespace: int | None
     proc_files: tuple[tuple[str, bytes], ...]
     enter: Part
     """Namespaces."""
@@ -183,13 +187,16 @@ def frame(config: Config) -> Frame:
         if choice not in ("new", "host")
     }
     own_mounts = "mount" in new
+    index = {kind: number - len(joined) for number, kind in enumerate(joined)}
+    inside = _go_through(new, index)
     return Frame(
         config,
         sum(_KINDS[kind] for kind in new - {"cgroup"}),
-        joined.get("user"),
-        joined.get("pid"),
+        tuple(joined.values()),
+        tuple((index[kind], _KINDS[kind]) for kind in inside),
+        index.get("pid") if "pid" not in inside else None,
         tuple(_mappings(config)) if "user" in new else (),
-        Part.of(_enter(config, new, joined)),
+        Part.of(_enter(config, new, joined, index, inside)),
         Part.of(file_system(config) if own_mounts else ()),
         Part.of(become_root(config) if own_mounts else (s.OpenRoot(),)),
         sum(_KINDS[kind] for kind, choice in choices.items() if choice != "host"),
@@ -236,7 +243,8 @@ def first(
     ]
     return Plan(
         container.clone_flags,
-        container.user_namespace,
+        container.namespaces,
+        container.go_through,
         container.pid_namespace,
         container.proc_files + _oom_score(settings),
         tuple(parts),
@@ -259,15 +267,33 @@ def join(
     steps += _terminal(program, console=False)
     return Plan(
         0,
-        None,
+        (),
+        (),
         pidfd if container.own_pids else None,
         _oom_score(settings),
         (Part.of(steps), *_process(settle(settings), program)),
     )
 
 
+def _go_through(new: set[str], joined: Iterable[str]) -> tuple[str, ...]:
+    """Namespaces given by path that the child has to be born in.
+
+    A user namespace, so that it owns the new ones. And all that are joined beside a
+    new user namespace: from inside that, nobody may join what the host owns. A mount
+    namespace would hide the cgroups' files from whoever makes the child.
+    """
+    kinds = [kind for kind in joined if kind not in ("user", "mount")]
+    if "user" in joined:
+        return ("user", *(kind for kind in kinds if kind == "pid"))
+    return tuple(kinds) if "user" in new else ()
+
+
 def _enter(
-    config: Config, new: set[str], joined: Mapping[str, bytes]
+    config: Config,
+    new: set[str],
+    joined: Mapping[str, bytes],
+    index: Mapping[str, int],
+    inside: tuple[str, ...],
 ) -> Iterator[s.Step]:
     yield s.JoinCgroups()
     if "user" in new or "user" in joined:
@@ -275,8 +301,8 @@ def _enter(
     if "cgroup" in new:
         yield s.Unshare(c.CLONE_NEWCGROUP)
     for kind in ("network", "ipc", "uts", "cgroup", "mount"):
-        if kind in joined:
-            yield s.JoinNamespace(joined[kind], _KINDS[kind])
+        if kind in joined and kind not in inside:
+            yield s.JoinNamespace(joined[kind], index[kind], _KINDS[kind])
     if "network" in new:
         yield s.BringUpLoopback()
     if config.domainname is not None:

@@ -141,7 +141,15 @@ def _may_mount(config: Config, mount: Mount) -> bool:
     for a pid namespace, and mqueue for an ipc one (fs/sysfs/mount.c)."""
     spaces = config.namespaces
     owner = {"sysfs": spaces.network, "proc": spaces.pid, "mqueue": spaces.ipc}
-    return spaces.user == "host" or owner.get(mount.type or "", "new") == "new"
+    choice = owner.get(mount.type or "", "new")
+    if spaces.user == "host" or choice == "new":
+        return True
+    if mount.type == "proc" and choice != "host":
+        return (
+            True  # refused by the kernel, perhaps; the host's would be somebody else's
+        )
+    # Joined together, one probably owns the other.
+    return choice != "host" and spaces.user != "new"
 
 
 def _hosts_instead(mount: Mount) -> Iterator[s.Step]:

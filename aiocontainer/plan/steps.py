@@ -74,9 +74,10 @@ class Unshare(Step):
 
 @dataclass(frozen=True, slots=True)
 class JoinNamespace(Step):
-    """Join one namespace by its path on the host."""
+    """Join one namespace; ``number`` is its index among the descriptors."""
 
     path: bytes
+    number: int
     kind: int
 
     def _subject(self) -> str:

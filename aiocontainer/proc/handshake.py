@@ -92,7 +92,8 @@ async def start(
             request = (
                 "start",
                 key,
-                plan.user_namespace,
+                plan.namespaces,
+                plan.go_through,
                 plan.clone_flags,
                 plan.pid_namespace,
                 cgroup,

@@ -278,7 +278,7 @@ for path in ("/usr/x", "/usr/bin/sh", "/etc/passwd", "/etc/ssl/certs/x", "/bin/x
 print(json.dumps(said))
 """
     said = await look(python_config(), source)
-    assert set(said.values()) == {errno.EROFS, errno.ETXTBSY}, said
+    assert set(said.values()) <= {errno.EROFS, errno.ETXTBSY}, said
 
 
 async def test_the_environment_is_what_was_asked_for(

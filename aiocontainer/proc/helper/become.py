@@ -51,11 +51,13 @@ def unshare(_context: Context, kinds: int) -> None:
     namespaces.unshare(kinds)
 
 
-def join_namespace(_context: Context, path: bytes, kind: int) -> None:
-    """Join the namespace behind a file of the host."""
-    descriptor = namespaces.open_namespace(path)
-    namespaces.setns(descriptor, kind)
-    os.close(descriptor)
+def join_namespace(context: Context, path: bytes, number: int, kind: int) -> None:
+    """Join a namespace of the host that the spawner opened."""
+    try:
+        namespaces.setns(context.descriptors[number], kind)
+    except OSError as error:
+        error.filename = path
+        raise
 
 
 def join_container(context: Context, pidfd: int, kinds: int) -> None:

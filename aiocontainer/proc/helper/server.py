@@ -125,39 +125,47 @@ class Spawner:
 
     def _start(self, fields: list[Any], descriptors: list[int]) -> None:
         pipe = descriptors[0]
-        key, user_namespace, *rest = fields
+        key, paths, go_through, *rest = fields
         try:
-            if user_namespace is None:
-                self._launch(key, rest, descriptors)
+            for path in paths:
+                descriptors.append(open_namespace(path))  # noqa: PERF401
+            if go_through:
+                self._launch_inside(key, go_through, rest, descriptors)
             else:
-                self._launch_inside(key, user_namespace, rest, descriptors)
+                self._launch(key, rest, descriptors)
         except OSError as error:
             wire.report(pipe, -1, error)
 
     def _launch_inside(
-        self, key: int, namespace: bytes, fields: list[Any], descriptors: list[int]
+        self,
+        key: int,
+        go_through: tuple[tuple[int, int], ...],
+        fields: list[Any],
+        descriptors: list[int],
     ) -> None:
-        """Start from inside a joined user namespace, so that it owns the new ones.
+        """Start from inside joined namespaces, so that the child is born in them.
 
         There is no way back out of a user namespace, so an intermediate goes in. It is
         a CLONE_PARENT child too: its own CLONE_PARENT child then is the program's.
         """
-        joined = open_namespace(namespace)
-        try:
-            pid, pidfd = clone(c.CLONE_PARENT)
-            if pid == 0:
-                self._intermediate(joined, key, fields, descriptors)
-            self.janitor.adopt(key, pidfd)
-            hello = init_pipe.encode_hello(init_pipe.INTERMEDIATE, pid)
-            wire.send_descriptor(descriptors[0], hello, pidfd)
-        finally:
-            os.close(joined)
+        pid, pidfd = clone(c.CLONE_PARENT)
+        if pid == 0:
+            self._intermediate(key, go_through, fields, descriptors)
+        self.janitor.adopt(key, pidfd)
+        hello = init_pipe.encode_hello(init_pipe.INTERMEDIATE, pid)
+        wire.send_descriptor(descriptors[0], hello, pidfd)
 
     def _intermediate(
-        self, joined: int, key: int, fields: list[Any], descriptors: list[int]
+        self,
+        key: int,
+        go_through: tuple[tuple[int, int], ...],
+        fields: list[Any],
+        descriptors: list[int],
     ) -> NoReturn:
         try:
-            setns(joined, c.CLONE_NEWUSER)
+            for index, kind in go_through:
+                setns(descriptors[index], kind)
+            identity.set_dumpable(False)  # new credentials may have reset it
             self._launch(key, fields, descriptors)
         except OSError as error:
             wire.report(descriptors[0], -1, error)
@@ -180,7 +188,10 @@ class Spawner:
             if cgroup_index is not None and namespaces.clone3_refused:
                 opened.append(os.open(cgroup_fallback, os.O_WRONLY | os.O_CLOEXEC))
                 join, cgroup_index = (*join, opened[-1]), None
-            switched = self._enter_pid_namespace(pid_namespace, descriptors)
+            if pid_namespace is not None:
+                # Only for children to come, so a privileged spawner can go there and
+                # back, and no intermediate process is needed.
+                setns(descriptors[pid_namespace], c.CLONE_NEWPID)
             try:
                 born_in = -1 if cgroup_index is None else descriptors[cgroup_index]
                 pid, pidfd = clone(flags | c.CLONE_PARENT, born_in)
@@ -188,7 +199,7 @@ class Spawner:
                     context = child.Context(descriptors, join, self.init_program)
                     child.main(context, barrier[0] if barrier else -1, steps, fault)
             finally:
-                if switched:
+                if pid_namespace is not None:
                     setns(self._own_pid_namespace, c.CLONE_NEWPID)
             self.janitor.adopt(key, pidfd)
             hello = init_pipe.encode_hello(init_pipe.HELLO, pid)
@@ -199,26 +210,6 @@ class Spawner:
         finally:
             for descriptor in opened:
                 os.close(descriptor)
-
-    def _enter_pid_namespace(
-        self, wanted: int | bytes | None, descriptors: list[int]
-    ) -> bool:
-        """Let the next child be born in a pid namespace: that of a pidfd, or a path.
-
-        setns(2) with CLONE_NEWPID moves only the children to come, so a privileged
-        spawner can go there and back, and no intermediate process is needed.
-        """
-        if wanted is None:
-            return False
-        if isinstance(wanted, int):
-            setns(descriptors[wanted], c.CLONE_NEWPID)
-            return True
-        namespace = open_namespace(wanted)
-        try:
-            setns(namespace, c.CLONE_NEWPID)
-        finally:
-            os.close(namespace)
-        return True
 
 
 def _write_proc_files(pid: int, files: tuple[tuple[str, bytes], ...]) -> None:
