@@ -7,7 +7,10 @@ kernel's own, never guessed. ``cgroup`` is always the directory under /sys/fs/cg
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+if TYPE_CHECKING:
+    from ..proc.result import Usage
 
 __all__ = (
     "Event",
@@ -64,8 +67,8 @@ class Exit:
     """Processes of its tree that the kernel killed for lack of memory."""
     init: bool = False
     """Whether it was the container's first process, so that the container is over."""
-    usage: object | None = None
-    """What the run has used (a `Usage`), where it was measured."""
+    usage: Usage | None = None
+    """What the run has used, where it was measured."""
 
 
 @dataclass(frozen=True, slots=True)
