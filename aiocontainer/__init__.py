@@ -87,6 +87,48 @@ if TYPE_CHECKING:
     from .errors import (
         UnsupportedFeature as UnsupportedFeature,
     )
+    from .notify import (
+        Event as Event,
+    )
+    from .notify import (
+        EventStream as EventStream,
+    )
+    from .notify import (
+        Exit as Exit,
+    )
+    from .notify import (
+        Lost as Lost,
+    )
+    from .notify import (
+        MemoryHigh as MemoryHigh,
+    )
+    from .notify import (
+        MemoryMax as MemoryMax,
+    )
+    from .notify import (
+        MemoryPressure as MemoryPressure,
+    )
+    from .notify import (
+        MemoryThreshold as MemoryThreshold,
+    )
+    from .notify import (
+        Oom as Oom,
+    )
+    from .notify import (
+        Paused as Paused,
+    )
+    from .notify import (
+        PidsMax as PidsMax,
+    )
+    from .notify import (
+        Pressure as Pressure,
+    )
+    from .notify import (
+        Resumed as Resumed,
+    )
+    from .notify import (
+        Sample as Sample,
+    )
     from .proc.process import Process as Process
     from .proc.result import ExitReason as ExitReason
     from .proc.result import Result as Result
@@ -126,6 +168,22 @@ _HOMES = {
         "SpawnerError",
         "StatusError",
         "UnsupportedFeature",
+    ),
+    "notify": (
+        "Event",
+        "EventStream",
+        "Exit",
+        "Lost",
+        "MemoryHigh",
+        "MemoryMax",
+        "MemoryPressure",
+        "MemoryThreshold",
+        "Oom",
+        "Paused",
+        "PidsMax",
+        "Pressure",
+        "Resumed",
+        "Sample",
     ),
     "proc.process": ("Process",),
     "proc.result": ("ExitReason", "Result", "Usage"),

@@ -11,6 +11,17 @@ from .cgroups import Cgroup, CgroupStats
 from .config import Config, ProcessChanges, Resources, override
 from .config.units import parse_size
 from .errors import ConfigError, StatusError, UnsupportedFeature
+from .notify import (
+    Event,
+    EventStream,
+    MemoryPressure,
+    MemoryThreshold,
+    Oom,
+    Pressure,
+    PressureLevel,
+    PressureResource,
+    Sampler,
+)
 from .proc.capture import Overflow
 from .proc.launch import Arg, checked
 from .proc.process import Process
@@ -143,7 +154,7 @@ class Container:
 
         Cancelling kills it and its descendants, and nothing else in the container.
         """
-        limit = None if max_output is None else _checked_size(max_output)
+        limit = None if max_output is None else _checked_size("max_output", max_output)
         if init and self._processes.first is None:
             await self._processes.ensure_init()
         if input is not None:
@@ -247,6 +258,88 @@ class Container:
         """
         self._grouped("change limits").update(resources, may_kill=may_kill)
 
+    def watch_stats(self, interval: float = 1.0) -> Sampler[CgroupStats]:
+        """Statistics every ``interval`` seconds, as an async iterator of `Sample`.
+
+        The schedule is fixed: no drift, and no burst after a stall. A reader that is
+        late is told how many samples it missed. The last sample is taken when the
+        container ends; then the iterator ends. Errors as `stats`.
+        """
+        return self._processes.watching.samples(
+            self._grouped("read statistics"), interval
+        )
+
+    # -- events -------------------------------------------------------------------------
+
+    def events(self) -> EventStream[Event]:
+        """All that happens from now on, as an async iterator of records for ``match``.
+
+        `Oom`, `Exit`, `PidsMax`, `Paused`, `Resumed`, `MemoryHigh` and so on, as far as
+        the kernel tells. An `Oom` comes before the `Exit` that it caused. Ends with the
+        container. Of a slow reader's the oldest are dropped and counted, but never an
+        `Oom` or an `Exit`. Watching begins before this returns.
+
+        Raises:
+            StatusError: there is no process yet.
+            CgroupError: it can't be watched.
+        """
+        self._running("watch events")
+        return self._processes.watching.events(self._processes.cgroup)
+
+    def oom_events(self) -> EventStream[Oom]:
+        """Kills for want of memory, counted by the kernel; otherwise as `events`.
+
+        Raises:
+            UnsupportedFeature: the container has no cgroup.
+        """
+        return self._processes.watching.oom_events(self._grouped("watch events"))
+
+    def pressure_events(
+        self, level: PressureLevel = "medium"
+    ) -> EventStream[MemoryPressure]:
+        """The kernel has trouble to reclaim memory, at ``level`` or above (cgroup v1).
+
+        Raises:
+            UnsupportedFeature: the container's cgroup is v2: see `stall_events`.
+        """
+        cgroup = self._grouped("watch events")
+        return self._processes.watching.memory_pressure(cgroup, level)
+
+    def threshold_events(self, threshold: int | str) -> EventStream[MemoryThreshold]:
+        """Memory use crosses ``threshold`` (bytes, or ``"64MiB"``), up or down (v1).
+
+        Raises:
+            UnsupportedFeature: the container's cgroup is v2.
+        """
+        cgroup = self._grouped("watch events")
+        size = _checked_size("threshold", threshold)
+        return self._processes.watching.memory_threshold(cgroup, size)
+
+    def stall_events(
+        self,
+        resource: PressureResource = "memory",
+        kind: Literal["some", "full"] = "some",
+        *,
+        stall_us: int = 100_000,
+        window_us: int = 2_000_000,
+    ) -> EventStream[Pressure]:
+        """Processes stalled for want of ``resource`` (a PSI trigger, cgroup v2).
+
+        Args:
+            resource: ``cpu``, ``memory`` or ``io``.
+            kind: ``some`` process stalled, or all at once (``full``).
+            stall_us: for at least this long in total,
+            window_us: within this window, 0.5 to 10 s, in microseconds.
+
+        Raises:
+            ConfigError: figures out of range.
+            UnsupportedFeature: the container's cgroup has no pressure files.
+        """
+        cgroup = self._grouped("watch events")
+        return self._processes.watching.stalls(
+            cgroup, resource, kind, stall_us, window_us
+        )
+
     def _grouped(self, wanted: str) -> Cgroup:
         if self.status() not in ("running", "paused"):
             raise StatusError(self.status(), wanted)
@@ -289,11 +382,11 @@ class Container:
         return self._processes.first
 
 
-def _checked_size(size: int | str) -> int:
+def _checked_size(field: str, size: int | str) -> int:
     try:
         return parse_size(size)
     except ConfigError as error:
-        raise ConfigError("max_output", error.reason) from None
+        raise ConfigError(field, error.reason) from None
 
 
 def _checked_id(id: str) -> str:

@@ -27,6 +27,7 @@ from .proc.launch import Request, launch, usage_of
 from .proc.process import Process
 from .proc.result import ExitReason, Usage
 from .proc.stdio import DEVNULL, Stdio, open_stdio
+from .watching import Watching
 
 
 class Processes:
@@ -49,6 +50,7 @@ class Processes:
         self._left: list[Cgroup] = []
         self.cgroup: Cgroup | None = None
         self.closed = False
+        self.watching = Watching(name)
         self._config = config
         self._name = name
         self._named_by_us = named_by_us
@@ -150,15 +152,16 @@ class Processes:
             raise
         finally:
             stdio.close_child()
-        return Process(
-            request.names,
-            child,
-            stdio,
-            key,
-            started,
-            self.kill,
-            lambda ended, wall_s: usage_of(ended, wall_s, cgroup),
-        )
+
+        def finish(ended: sys_pidfd.Exit, wall_s: float) -> Usage:
+            self.watching.ending(child.pidfd)
+            usage = usage_of(ended, wall_s, cgroup)
+            self.watching.ended(child.pid, ended.status, usage, init=True)
+            return usage
+
+        process = Process(request.names, child, stdio, key, started, self.kill, finish)
+        self.watching.started(process)
+        return process
 
     async def _join(self, request: Request, stdio: Stdio, first: Process) -> Process:
         started = time.monotonic()
@@ -181,12 +184,19 @@ class Processes:
             raise
         finally:
             stdio.close_child()
-        run = _Run(self.later, self._left, child, cgroup)
+        run = _Run(self, child, cgroup)
         process = Process(
             request.names, child, stdio, key, started, run.kill, run.finish
         )
         run.process = process
+        self.watching.started(process)
         return process
+
+    def left_over(self, cgroup: Cgroup) -> None:
+        """A run is over whose cgroup may hold what it left: that is still dying, or
+        lives on. Tried again with each later end."""
+        self._left.append(cgroup)
+        self._left[:] = [left for left in self._left if not left.try_remove()]
 
     def _make_cgroup(self) -> Cgroup | None:
         settings = self._config.cgroup
@@ -219,6 +229,7 @@ class Processes:
         return cgroup
 
     async def _remove_cgroup(self) -> None:
+        self.watching.end()
         cgroup = self.cgroup
         if cgroup is not None:
             if not cgroup.try_remove():
@@ -232,15 +243,8 @@ class Processes:
 class _Run:
     """What belongs to one later process."""
 
-    def __init__(
-        self,
-        later: set[Process],
-        left: list[Cgroup],
-        child: Child,
-        cgroup: Cgroup | None,
-    ) -> None:
-        self._later = later
-        self._left = left
+    def __init__(self, owner: Processes, child: Child, cgroup: Cgroup | None) -> None:
+        self._owner = owner
         self._child = child
         self._cgroup = cgroup
         self.process: Process | None = None
@@ -255,13 +259,14 @@ class _Run:
 
     def finish(self, ended: sys_pidfd.Exit, wall_s: float) -> Usage:
         """Its last figures; its cgroup goes, unless some of it live on."""
+        watching = self._owner.watching
+        watching.ending(self._child.pidfd)
         usage = usage_of(ended, wall_s, self._cgroup)
         if self.process is not None:
-            self._later.discard(self.process)
+            self._owner.later.discard(self.process)
+        watching.ended(self._child.pid, ended.status, usage, init=False)
         if self._cgroup is not None:
-            # What it left is still dying, or lives on: tried again with each later end.
-            self._left.append(self._cgroup)
-            self._left[:] = [left for left in self._left if not left.try_remove()]
+            self._owner.left_over(self._cgroup)
         return usage
 
 

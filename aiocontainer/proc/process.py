@@ -84,7 +84,7 @@ class Process(abc.Process):
     @property
     def returncode(self) -> int | None:
         """Exit status, negative for a signal; ``None`` while it runs, or unknown."""
-        self._look()
+        self.look()
         return self._returncode
 
     @property
@@ -95,13 +95,13 @@ class Process(abc.Process):
     @property
     def ended(self) -> bool:
         """Whether it has ended."""
-        self._look()
+        self.look()
         return self._usage is not None
 
     @property
     def reason(self) -> ExitReason | None:
         """Why it ended; ``None`` while it runs."""
-        self._look()
+        self.look()
         if self._usage is None:
             return None
         if self._returncode is None:
@@ -116,7 +116,7 @@ class Process(abc.Process):
     @property
     def usage(self) -> Usage | None:
         """What it used; ``None`` while it runs."""
-        self._look()
+        self.look()
         return self._usage
 
     @property
@@ -191,10 +191,10 @@ class Process(abc.Process):
             if self._watching >= 0:
                 anyio.notify_closing(self._watching)
         joined._joined = self._ends
-        self._ends.add(joined._pidfd, joined._look)
+        self._ends.add(joined._pidfd, joined.look)
 
-    def _look(self) -> None:
-        """Collect its end if there is one."""
+    def look(self) -> None:
+        """Collect its end if there is one, without waiting."""
         if self._usage is not None:
             return
         if self._ends is not None:
