@@ -360,7 +360,7 @@ class Container:
     def kill(self) -> None:
         """Send SIGKILL to every process of the container."""
         if self._processes.first is not None:
-            self._processes.kill()
+            self._processes.kill_by_request()
 
     async def aclose(self) -> None:
         """End and remove the container, however far it came; the same as `destroy`."""

@@ -57,6 +57,8 @@ class Processes:
         self._frame = plans.frame(config)
         self._key = next(spawner.keys)
         self._runs = 0
+        self.kills_of_runs = 0
+        """Processes of later ones' trees that the kernel killed for memory."""
         self._starting = anyio.Lock()
 
     @property
@@ -99,6 +101,13 @@ class Processes:
                 init = Request(None, self._config)
                 stdio = open_stdio(DEVNULL, DEVNULL, DEVNULL)
                 self.first = await self._start_first(init, stdio)
+
+    def kill_by_request(self) -> None:
+        """`kill`, because the caller wanted it: that is then the reason of each."""
+        for process in (self.first, *self.later):
+            if process is not None:
+                process.blame(ExitReason.SIGNALED)
+        self.kill()
 
     def kill(self) -> None:
         """SIGKILL for all; their end is not waited for."""
@@ -153,11 +162,11 @@ class Processes:
         finally:
             stdio.close_child()
 
-        def finish(ended: sys_pidfd.Exit, wall_s: float) -> Usage:
+        def finish(ended: sys_pidfd.Exit, wall_s: float) -> tuple[Usage, int]:
             self.watching.ending(child.pidfd)
             usage = usage_of(ended, wall_s, cgroup)
             self.watching.ended(child.pid, ended.status, usage, init=True)
-            return usage
+            return usage, (usage.oom_kills or 0) - self.kills_of_runs
 
         process = Process(request.names, child, stdio, key, started, self.kill, finish)
         self.watching.started(process)
@@ -257,7 +266,7 @@ class _Run:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._child.pid, signal.SIGKILL)
 
-    def finish(self, ended: sys_pidfd.Exit, wall_s: float) -> Usage:
+    def finish(self, ended: sys_pidfd.Exit, wall_s: float) -> tuple[Usage, int]:
         """Its last figures; its cgroup goes, unless some of it live on."""
         watching = self._owner.watching
         watching.ending(self._child.pidfd)
@@ -265,9 +274,11 @@ class _Run:
         if self.process is not None:
             self._owner.later.discard(self.process)
         watching.ended(self._child.pid, ended.status, usage, init=False)
+        kills = usage.oom_kills or 0
         if self._cgroup is not None:
+            self._owner.kills_of_runs += kills
             self._owner.left_over(self._cgroup)
-        return usage
+        return usage, kills
 
 
 def _limits(config: Config) -> Resources:

@@ -40,7 +40,7 @@ class Process(abc.Process):
         key: int,
         started: float,
         kill_tree: Callable[[], None],
-        finish: Callable[[sys_pidfd.Exit, float], Usage],
+        finish: Callable[[sys_pidfd.Exit, float], tuple[Usage, int]],
     ) -> None:
         """For `Container` alone.
 
@@ -51,7 +51,8 @@ class Process(abc.Process):
             key: what the spawner's janitor knows it by.
             started: when, by ``time.monotonic``.
             kill_tree: sends SIGKILL to it and its descendants.
-            finish: called once, after its end, before anybody hears of it.
+            finish: called once, after its end, before anybody hears of it: what it
+                used, and how many of its own tree the kernel killed for memory.
         """
         self.args = args
         self._pid = child.pid
@@ -68,6 +69,7 @@ class Process(abc.Process):
         self._joined: Ends | None = None
         self._returncode: int | None = None
         self._usage: Usage | None = None
+        self._oom_kills = 0
         self._cause: ExitReason | None = None
 
     def __repr__(self) -> str:
@@ -107,7 +109,7 @@ class Process(abc.Process):
         if self._returncode is None:
             return ExitReason.UNKNOWN
         killed = self._returncode == -signal.SIGKILL
-        if self._usage.oom_kills and self._returncode != 0 and not self._cause:
+        if self._oom_kills and self._returncode != 0 and not self._cause:
             return ExitReason.OOM_KILLED
         if self._cause is not None and killed:
             return self._cause
@@ -202,7 +204,8 @@ class Process(abc.Process):
         ended = sys_pidfd.reap(self._pidfd)
         if ended is not None:
             self._returncode = ended.status
-            self._usage = self._finish(ended, time.monotonic() - self._started)
+            wall_s = time.monotonic() - self._started
+            self._usage, self._oom_kills = self._finish(ended, wall_s)
             spawner.forget(self._key)
             if self._joined is not None:
                 self._joined.remove(self._pidfd)
