@@ -6,16 +6,20 @@ are a `Cgroup`.
 
 from .base import Cgroup, Entry
 from .detect import Hierarchy, Layout, detect
+from .group import CGroup
+from .leftovers import collect
 from .open import open_cgroup, prune_parents
 from .stats import CgroupStats, Usage
 
 __all__ = (
+    "CGroup",
     "Cgroup",
     "CgroupStats",
     "Entry",
     "Hierarchy",
     "Layout",
     "Usage",
+    "collect",
     "detect",
     "open_cgroup",
     "prune_parents",

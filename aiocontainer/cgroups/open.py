@@ -16,7 +16,7 @@ from .v2.manager import CONTROLLERS, V2Cgroup
 if TYPE_CHECKING:
     from ..config import CgroupSettings
 
-__all__ = ("open_cgroup", "prune_parents")
+__all__ = ("open_cgroup", "parents_of", "prune_parents")
 
 
 def open_cgroup(
@@ -83,12 +83,26 @@ def _open_v2(
 ) -> V2Cgroup:
     if layout.v2 is None:
         raise UnsupportedFeature("cgroup v2", "no cgroup2 file system is mounted")
-    if place.startswith("/"):
-        base = layout.v2.directory(place)
-    else:
-        base = f"{_passing_on(layout.v2)}/{place}".rstrip("/")
+    base = _base_v2(layout.v2, place)
     wanted = required or frozenset(CONTROLLERS)
     return V2Cgroup(f"{base}/{name}", wanted, parents=_depth(place), required=required)
+
+
+def parents_of(layout: Layout, place: str) -> list[str]:
+    """The directories in all hierarchies that a parent path stands for."""
+    hierarchies = {h.mount: h for h in layout.v1.values()}
+    found = dict.fromkeys(_base(h, place) for h in hierarchies.values())
+    if layout.v2 is not None:
+        found[_base(layout.v2, place)] = None
+        found[_base_v2(layout.v2, place)] = None
+    return list(found)
+
+
+def _base_v2(v2: Hierarchy, place: str) -> str:
+    """The directory of the parent on a machine that has its controllers on v2."""
+    if place.startswith("/"):
+        return v2.directory(place).rstrip("/")
+    return f"{_passing_on(v2)}/{place}".rstrip("/")
 
 
 def _base(hierarchy: Hierarchy, place: str) -> str:

@@ -15,9 +15,14 @@ from ...errors import CgroupError
 from .. import tree
 from ..files import read_optional, write
 
-__all__ = ("freeze", "frozen", "kill", "thaw", "thawed")
+__all__ = ("freeze", "frozen", "kill", "present", "thaw", "thawed")
 
 _STATE: Final = "/freezer.state"
+
+
+def present(directory: str) -> bool:
+    """Whether this is a directory of the freezer's hierarchy."""
+    return read_optional(directory + _STATE) is not None
 
 
 def frozen(directory: str) -> bool:

@@ -169,6 +169,8 @@ class V1Cgroup:
     def kill(self) -> None:
         """As `Cgroup.kill`."""
         killed = self.unified is not None and core.kill(self.unified)
+        if killed:  # one on its way in may not have come to the twin yet
+            tree.kill_listed(self.pids)
         directory = self.paths.get("freezer")
         if directory is not None and not (killed and freezer.thawed(directory)):
             freezer.kill(directory)
