@@ -339,9 +339,10 @@ async def test_a_calm_cgroup_is_not_blamed_for_anothers_stalls(unified_cgroup):
         PressureSource(pressure_path(sub.directory, "cpu"), "cpu", stall_us=50_000)
         for sub in (calm, busy)
     ]
-    processes = []
+    processes = [start_python(calm, SLEEP)]
+    await said(processes[0])  # starting stalls too
     async with EventHub().subscribe(Pressure, sources=sources) as stream:
-        processes = [start_python(calm, SLEEP), *spinners(busy, 4)]
+        processes += spinners(busy, 4)
         try:
             records = [await first(stream) for _ in range(2)]
         finally:
