@@ -68,7 +68,7 @@ class Container:
     async def __aexit__(self, *exc_info: object) -> None:
         await self.aclose()
 
-    # -- processes -----------------------------------------------------------------
+    # -- processes -------------------------------------------------------------
 
     async def start(
         self,
@@ -169,7 +169,7 @@ class Container:
         )
         return await finish(process, input, timeout, limit, overflow, check)
 
-    # -- the container as a whole --------------------------------------------------
+    # -- the container as a whole ----------------------------------------------
 
     @property
     def pid(self) -> int | None:
@@ -212,7 +212,7 @@ class Container:
         """
         return await self._running("wait").wait()
 
-    # -- limits and figures --------------------------------------------------------
+    # -- limits and figures ----------------------------------------------------
 
     async def pause(self) -> None:
         """Stop every process, confirmed by the kernel on return; paused is fine.
@@ -269,7 +269,7 @@ class Container:
             self._grouped("read statistics"), interval
         )
 
-    # -- events -------------------------------------------------------------------------
+    # -- events ----------------------------------------------------------------
 
     def events(self) -> EventStream[Event]:
         """All that happens from now on, as an async iterator of records for ``match``.
@@ -347,7 +347,7 @@ class Container:
             raise UnsupportedFeature(wanted, "the container has no cgroup")
         return self._processes.cgroup
 
-    # -- ending --------------------------------------------------------------------
+    # -- ending ----------------------------------------------------------------
 
     def signal(self, number: int) -> None:
         """Send a signal to the first process. The built-in init sends it on to all."""

@@ -42,9 +42,10 @@ class Watching:
         self._exits = ExitSource(name)
         self._hub: EventHub | None = None
         self._samplers: weakref.WeakSet[Sampler[CgroupStats]] = weakref.WeakSet()
+        self._first: Process | None = None
         self._over = False
 
-    # -- for those who read -------------------------------------------------------------
+    # -- for those who read ----------------------------------------------------------
 
     def events(self, cgroup: Cgroup | None) -> EventStream[Event]:
         """Everything that happens from now on."""
@@ -95,6 +96,8 @@ class Watching:
         """Statistics on a schedule."""
 
         def read() -> CgroupStats:
+            if self._first is not None:
+                self._first.look()  # nobody else may be waiting for its end
             try:
                 return cgroup.stats()
             except CgroupError as error:  # the sampler knows what ENODEV means
@@ -114,10 +117,11 @@ class Watching:
                 self._hub.end()
         return self._hub
 
-    # -- for the container --------------------------------------------------------------
+    # -- for the container -----------------------------------------------------------
 
     def started(self, process: Process) -> None:
-        """A process has been started."""
+        """A process has been started; the first of them is the container's own."""
+        self._first = self._first or process
         self._exits.add(process.pidfd, process.look)
 
     def ending(self, pidfd: int) -> None:

@@ -41,7 +41,8 @@ async def show(program: Path, colour: str, ended: list[Process]) -> None:
 
 def table(ended: list[Process], names: dict[str, str]) -> Table:
     """How each run ended, and what it used."""
-    made = Table("program", "ended", "status", "wall s", "cpu s", "peak MiB", "processes")
+    columns = ("program", "ended", "status", "wall s", "cpu s", "peak MiB", "processes")
+    made = Table(*columns)
     for process in ended:
         usage = process.usage
         assert usage is not None

@@ -3,8 +3,9 @@ import os
 
 for path in ("/etc/shadow", "/proc/kcore", "/sys/firmware/acpi"):
     try:
-        found = os.listdir(path) if os.path.isdir(path) else open(path, "rb").read(9)
-        print(path, "->", found)
+        descriptor = os.open(path, os.O_RDONLY)
+        print(path, "->", "a directory of" if os.path.isdir(path) else "a file of")
+        print(os.listdir(path) if os.path.isdir(path) else os.read(descriptor, 9))
     except OSError as error:
         print(path, "->", error.strerror)
 libc = ctypes.CDLL(None, use_errno=True)
