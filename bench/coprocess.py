@@ -27,6 +27,10 @@ class Coprocess:
     def ask(self, question: object) -> Any:
         """Send one line (text, number, or anything as JSON), await the answer."""
         self.tell(question)
+        return self.answer()
+
+    def answer(self) -> Any:
+        """Wait for a line that comes unasked."""
         answer = self._process.stdout.readline()
         if not answer:
             raise ContestantFailed(self._ending())

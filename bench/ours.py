@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from aiocontainer import PIPE, Config, Container, run
+from bench.cgroup_folders import hierarchies
+from bench.coprocess import Coprocess
 from bench.lag import lag
 
 TRUE = ["/bin/true"]
@@ -171,33 +173,44 @@ class Ours:
                 await end(task)
             return {"cpu_share": cpu_s / elapsed_s, "samples_per_s": taken / elapsed_s}
 
-    async def oom(self, kills: int) -> Any:
-        """Kills by the kernel, and the time until each was seen in the iterator."""
+    async def oom(self, kills: int, witness: str) -> Any:
+        """Kills by the kernel: when each was seen in the iterator, when a C program
+        that watches the same cgroup saw it, and when the victim took its last page."""
         config = Config(rootfs=self.config.rootfs, memory="16MiB")
         words = ["/bin/reads", "oom", str(kills), "3000"]
         seen_ns: list[int] = []
-
         async with Container(config) as container:
+            await container.start(SLEEP)
 
             async def watch() -> None:
                 async for event in container.oom_events():
-                    seen_ns.extend([time.monotonic_ns()] * event.count)
+                    seen_ns.extend([time.monotonic_ns()] * event.kills)
 
             watching = asyncio.create_task(watch())
-            await asyncio.sleep(
-                0.05
-            )  # the subscription has to stand before the first kill
-            result = await container.run(words)
-            expect_success(result)
-            await asyncio.sleep(0.6)  # the last kill may be told a little later
+            folder = memory_cgroup(container)
+            with Coprocess([witness, "witness", str(folder)]) as told:
+                await asyncio.to_thread(told.answer)  # it is ready
+                result = await container.run(words)
+                await asyncio.sleep(0.6)  # the last kill may be told a little later
+                told_ns = await asyncio.to_thread(told.ask, "end")
             await end(watching)
-        killed_ns = [int(line) for line in result.stdout.split()]
-        waits = [(s - k) / 1e6 for s, k in zip(seen_ns, killed_ns, strict=False)]
-        return {"kills": len(killed_ns), "events": len(seen_ns), "waits_ms": waits}
+        expect_success(result)
+        touched_ns = [int(line) for line in result.stdout.split()]
+        return {"seen_ns": seen_ns, "told_ns": told_ns, "touched_ns": touched_ns}
 
     async def aclose(self) -> None:
         """End what still runs."""
         await self._stack.aclose()
+
+
+def memory_cgroup(container: Container) -> Path:
+    """The cgroup v1 folder that holds a running container's memory limit."""
+    for line in Path(f"/proc/{container.pid}/cgroup").read_text().splitlines():
+        _, controllers, own = line.split(":", 2)
+        if controllers == "memory":
+            mount = next(h.mount for h in hierarchies() if h.controllers == "memory")
+            return mount / own.lstrip("/")
+    raise RuntimeError("no memory controller of v1")
 
 
 async def end(task: asyncio.Task[None]) -> None:

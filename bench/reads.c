@@ -7,15 +7,19 @@
  *                                 answer [ns, ns, ...]
  *   reads oom COUNT PAUSE_US      COUNT times: a child takes memory until the kernel
  *                                 kills it; prints when each took its last page, in ns
+ *   reads witness FOLDER          a v1 memory cgroup: prints when the kernel tells of
+ *                                 each out-of-memory, in ns, until stdin ends
  */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
@@ -129,6 +133,37 @@ static int be_killed(long count, long pause_us) {
 	return 0;
 }
 
+static int be_witness(const char *folder) {
+	char path[512], line[64];
+	uint64_t count;
+	int told = eventfd(0, EFD_CLOEXEC);
+	snprintf(path, sizeof path, "%s/memory.oom_control", folder);
+	int subject = open(path, O_RDONLY | O_CLOEXEC);
+	snprintf(path, sizeof path, "%s/cgroup.event_control", folder);
+	int control = open(path, O_WRONLY | O_CLOEXEC);
+	int length = snprintf(line, sizeof line, "%d %d", told, subject);
+	if (told < 0 || subject < 0 || write(control, line, length) < 0)
+		fail(folder);
+	puts("[]"); /* ready */
+	fflush(stdout);
+	struct pollfd watched[] = {{told, POLLIN, 0}, {0, POLLIN, 0}};
+	putchar('[');
+	for (int i = 0;;) {
+		if (poll(watched, 2, -1) < 0)
+			fail("poll");
+		if (watched[0].revents) {
+			int64_t now = now_ns();
+			if (read(told, &count, sizeof count) < 0)
+				fail("eventfd");
+			printf("%s%lld", i++ ? ", " : "", (long long)now);
+		} else if (watched[1].revents) {
+			break;
+		}
+	}
+	puts("]");
+	return 0;
+}
+
 int main(int argc, char **argv) {
 	if (argc >= 4 && strcmp(argv[1], "readv") == 0)
 		return read_stream(atoi(argv[2]), argv + 3);
@@ -136,5 +171,7 @@ int main(int argc, char **argv) {
 		return read_files(argc > 2);
 	if (argc == 4 && strcmp(argv[1], "oom") == 0)
 		return be_killed(atol(argv[2]), atol(argv[3]));
+	if (argc == 3 && strcmp(argv[1], "witness") == 0)
+		return be_witness(argv[2]);
 	return 2;
 }
