@@ -114,8 +114,13 @@ class Cgroup(Protocol):
     def pids(self, *, recursive: bool = True) -> list[int]:
         """Processes inside, as numbered in our pid namespace. Empty once it is gone."""
 
-    def stats(self) -> CgroupStats:
+    def stats(self, previous: CgroupStats | None = None) -> CgroupStats:
         """Everything that it counts.
+
+        Args:
+            previous: the sample before this one, of which those values are taken over
+                that change only by being set: limits and cpusets. Saves a third of
+                the work where samples are taken again and again.
 
         Raises:
             CgroupError: it is gone.

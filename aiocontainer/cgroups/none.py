@@ -69,7 +69,7 @@ class NoCgroup:
         """Nobody is in it."""
         return []
 
-    def stats(self) -> CgroupStats:
+    def stats(self, previous: CgroupStats | None = None) -> CgroupStats:
         """Nothing is counted."""
         return CgroupStats(version=1)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 
-from .files import parse_nested, read
+from .files import read
 from .stats import Pressure, PressureLine
 
 __all__ = ("parse_pressure", "pressure")
@@ -24,17 +24,10 @@ def pressure(directory: str, resource: str) -> Pressure | None:
 
 def parse_pressure(text: str) -> Pressure | None:
     """Read the lines ``some`` and ``full``; ``None`` when there is nothing."""
-    lines = parse_nested(text)
-    if "some" not in lines:
-        return None
-    full = lines.get("full")
-    return Pressure(_line(lines["some"]), None if full is None else _line(full))
-
-
-def _line(values: dict[str, str]) -> PressureLine:
-    return PressureLine(
-        float(values["avg10"]),
-        float(values["avg60"]),
-        float(values["avg300"]),
-        int(values["total"]),
-    )
+    some, full = None, None
+    for line in text.splitlines():
+        # some avg10=0.00 avg60=0.00 avg300=0.00 total=0
+        kind, _, avg10, _, avg60, _, avg300, _, total = line.replace("=", " ").split()
+        found = PressureLine(float(avg10), float(avg60), float(avg300), int(total))
+        some, full = (found, full) if kind == "some" else (some, found)
+    return None if some is None else Pressure(some, full)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ..conversions import or_word
 from ..files import read_optional
-from ..stats import BlkioStats, IoEntry
+from ..stats import BlkioStats, IoEntry, Pressure
 from ..writes import Reader, Write, undo_keyed
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ("limits", "parse_entries", "stats", "transferred")
 
 
-def stats(directory: str) -> BlkioStats:
+def stats(directory: str, pressure: Pressure | None = None) -> BlkioStats:
     """Read the transfers: as BFQ counts them where it schedules, else as the throttle
     layer does, which sees every device."""
     serviced = _entries(directory, "bfq.io_serviced_recursive")
@@ -23,6 +23,7 @@ def stats(directory: str) -> BlkioStats:
         return BlkioStats(
             service_bytes=_entries(directory, "throttle.io_service_bytes_recursive"),
             serviced=_entries(directory, "throttle.io_serviced_recursive"),
+            pressure=pressure,
         )
     # All but the first two are there only with CONFIG_BFQ_CGROUP_DEBUG.
     return BlkioStats(
@@ -34,6 +35,7 @@ def stats(directory: str) -> BlkioStats:
         merged=_entries(directory, "bfq.io_merged_recursive"),
         time_ms=_entries(directory, "bfq.time_recursive"),
         sectors=_entries(directory, "bfq.sectors_recursive"),
+        pressure=pressure,
     )
 
 

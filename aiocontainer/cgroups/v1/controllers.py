@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from ...errors import ControllerMissing, UnsupportedFeature
@@ -21,7 +20,10 @@ __all__ = ("pending_writes", "read_stats", "read_usage")
 
 
 def read_stats(
-    paths: Mapping[str, str], unified: str | None, past_oom_kills: int = 0
+    paths: Mapping[str, str],
+    unified: str | None,
+    past_oom_kills: int = 0,
+    previous: CgroupStats | None = None,
 ) -> CgroupStats:
     """One sample of all controllers; pressure comes from the cgroup2 twin.
 
@@ -29,12 +31,17 @@ def read_stats(
         paths: controller -> directory.
         unified: the cgroup2 twin.
         past_oom_kills: those in children that are gone.
+        previous: the last sample, to take over what changes only by being set.
     """
+    known_cpuset = None if previous is None else previous.cpuset
+    if known_cpuset is None and "cpuset" in paths:
+        known_cpuset = cpuset.stats(paths["cpuset"])
+    known_memory = None if previous is None else previous.memory
     return CgroupStats(
         version=1,
         cpu=_cpu(paths, unified),
-        cpuset=cpuset.stats(paths["cpuset"]) if "cpuset" in paths else None,
-        memory=_memory(paths, unified, past_oom_kills),
+        cpuset=known_cpuset,
+        memory=_memory(paths, unified, past_oom_kills, known_memory),
         pids=pids.stats(paths["pids"]) if "pids" in paths else None,
         blkio=_blkio(paths, unified),
         hugetlb=hugetlb.stats(paths["hugetlb"]) if "hugetlb" in paths else {},
@@ -67,23 +74,22 @@ def _cpu(paths: Mapping[str, str], unified: str | None) -> CpuStats | None:
 
 
 def _memory(
-    paths: Mapping[str, str], unified: str | None, past_oom_kills: int
+    paths: Mapping[str, str],
+    unified: str | None,
+    past_oom_kills: int,
+    previous: MemoryStats | None,
 ) -> MemoryStats | None:
     if "memory" not in paths:
         return None
-    found = memory.stats(paths["memory"])
-    kills = found.oom_kills + past_oom_kills
     stall = None if unified is None else pressure(unified, "memory")
-    return replace(found, oom_kills=kills, pressure=stall)
+    return memory.stats(paths["memory"], stall, past_oom_kills, previous)
 
 
 def _blkio(paths: Mapping[str, str], unified: str | None) -> BlkioStats | None:
     if "blkio" not in paths:
         return None
-    found = blkio.stats(paths["blkio"])
-    return (
-        found if unified is None else replace(found, pressure=pressure(unified, "io"))
-    )
+    stall = None if unified is None else pressure(unified, "io")
+    return blkio.stats(paths["blkio"], stall)
 
 
 def read_usage(paths: Mapping[str, str], past_oom_kills: int = 0) -> Usage:

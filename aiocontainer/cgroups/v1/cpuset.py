@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from .. import tree
-from ..files import parse_list, read, read_optional, write
+from ..files import Directory, parse_list, read, read_optional, write
 from ..stats import CPUSET_FLAGS, CpusetStats
 from ..writes import Reader, Write
 
@@ -17,13 +17,13 @@ __all__ = ("inherit", "limits", "pass_on", "stats")
 
 def stats(directory: str) -> CpusetStats:
     """Read what is in force, and the flags."""
-    start = directory + "/cpuset."
-    flags = {name: read_optional(start + name) for name in CPUSET_FLAGS}
-    return CpusetStats(
-        cpus=parse_list(read(start + "cpus")),
-        mems=parse_list(read(start + "mems")),
-        flags={name: int(text) for name, text in flags.items() if text is not None},
-    )
+    with Directory(directory) as files:
+        cpus, mems = files.text("cpuset.cpus"), files.text("cpuset.mems")
+        flags = {name: files.number(file) for name, file in _FLAG_FILES}
+    return CpusetStats(parse_list(cpus), parse_list(mems), flags)
+
+
+_FLAG_FILES: Final = tuple((name, "cpuset." + name) for name in CPUSET_FLAGS)
 
 
 def inherit(directory: str) -> None:

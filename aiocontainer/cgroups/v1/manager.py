@@ -209,10 +209,11 @@ class V1Cgroup:
 
     # -- figures -----------------------------------------------------------------
 
-    def stats(self) -> CgroupStats:
+    def stats(self, previous: CgroupStats | None = None) -> CgroupStats:
         """As `Cgroup.stats`."""
+        past = self._past_oom_kills
         with tree.translated(self.name):
-            return read_stats(self.paths, self.unified, self._past_oom_kills)
+            return read_stats(self.paths, self.unified, past, previous)
 
     def usage(self) -> Usage:
         """As `Cgroup.usage`."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from ...errors import UnsupportedFeature
 from .. import tree
 from ..conversions import or_word
-from ..files import parse_flat, parse_limit_v1, read, read_optional
-from ..stats import MemoryCounter, MemoryStats
+from ..files import Directory, parse_flat, parse_limit_v1, read, read_optional
+from ..stats import MemoryCounter, MemoryStats, Pressure
 from ..writes import Reader, Write
 
 if TYPE_CHECKING:
@@ -17,50 +17,67 @@ if TYPE_CHECKING:
 __all__ = ("limits", "oom_kills", "parse_numa_stat", "peaks_bytes", "stats")
 
 
-def stats(directory: str) -> MemoryStats:
-    """Read everything that the controller counts."""
-    raw = parse_flat(read(directory + "/memory.stat"))
-    numa = read_optional(directory + "/memory.numa_stat")
-    together = _counter(directory, "memory.memsw.")
-    swap = raw.get("total_swap", raw.get("swap"))
-    usage = _counter(directory, "memory.")
-    if usage is None:
-        raise FileNotFoundError(directory + "/memory.usage_in_bytes")
-    return MemoryStats(
-        usage=usage,
-        memory_swap=together,
-        swap=None if swap is None else MemoryCounter(swap),
-        kernel=_counter(directory, "memory.kmem."),
-        kernel_tcp=_counter(directory, "memory.kmem.tcp."),
-        cache_bytes=raw.get("cache", 0),
-        oom_kills=oom_kills(directory),
-        raw=raw,
-        numa={} if numa is None else parse_numa_stat(numa),
-    )
+def stats(
+    directory: str,
+    pressure: Pressure | None = None,
+    past_oom_kills: int = 0,
+    previous: MemoryStats | None = None,
+) -> MemoryStats:
+    """Read everything that the controller counts, and add what it doesn't; the limits
+    are those of a previous sample, if there is one."""
+    old = _NOT_READ if previous is None else previous
+    kills = past_oom_kills + oom_kills(directory)
+    with Directory(directory) as files:
+        raw = parse_flat(files.text("memory.stat"))
+        numa = files.optional("memory.numa_stat")
+        used = files.number("memory.usage_in_bytes")
+        known = None if previous is None else previous.usage
+        swap = raw.get("total_swap", raw.get("swap"))
+        return MemoryStats(
+            usage=_counter(files, "memory.", used, known),
+            memory_swap=_if_there(files, "memory.memsw.", old.memory_swap),
+            swap=None if swap is None else MemoryCounter(swap),
+            kernel=_if_there(files, "memory.kmem.", old.kernel),
+            kernel_tcp=_if_there(files, "memory.kmem.tcp.", old.kernel_tcp),
+            cache_bytes=raw.get("cache", 0),
+            oom_kills=kills,
+            raw=raw,
+            numa={} if numa is None else parse_numa_stat(numa),
+            pressure=pressure,
+        )
 
 
-def _counter(directory: str, prefix: str) -> MemoryCounter | None:
-    """One page counter; ``None`` where the kernel doesn't have it (swap accounting
-    switched off, kernel memory of kernels that dropped it)."""
-    start = f"{directory}/{prefix}"
-    used = read_optional(start + "usage_in_bytes")
-    if used is None:
-        return None
-    return MemoryCounter(
-        usage_bytes=int(used),
-        peak_bytes=int(read(start + "max_usage_in_bytes")),
-        limit_bytes=parse_limit_v1(read(start + "limit_in_bytes")),
-        failures=int(read(start + "failcnt")),
-    )
+_NOT_READ: Final = MemoryStats(MemoryCounter(), None, None, None, None, 0, 0)
+
+
+def _if_there(
+    files: Directory, prefix: str, old: MemoryCounter | None
+) -> MemoryCounter | None:
+    """``None`` where the kernel doesn't have it: swap accounting switched off, kernel
+    memory of kernels that dropped it."""
+    used = files.optional(prefix + "usage_in_bytes")
+    return None if used is None else _counter(files, prefix, int(used), old)
+
+
+def _counter(
+    files: Directory, prefix: str, usage_bytes: int, old: MemoryCounter | None
+) -> MemoryCounter:
+    if old is None:
+        limit_bytes = parse_limit_v1(files.text(prefix + "limit_in_bytes"))
+    else:
+        limit_bytes = old.limit_bytes
+    peak_bytes = files.number(prefix + "max_usage_in_bytes")
+    failures = files.number(prefix + "failcnt")
+    return MemoryCounter(usage_bytes, peak_bytes, limit_bytes, failures)
 
 
 def parse_numa_stat(text: str) -> dict[str, dict[int, int]]:
     """Read lines of ``kind=total N0=pages N1=pages``."""
     found = {}
     for line in text.splitlines():
-        head, *nodes = line.split()
-        pairs = (node[1:].split("=", 1) for node in nodes if node[0] == "N")
-        found[head.partition("=")[0]] = {int(n): int(pages) for n, pages in pairs}
+        kind, _, *nodes = line.replace("=", " ").split()
+        pairs = zip(nodes[::2], nodes[1::2], strict=True)
+        found[kind] = {int(node[1:]): int(pages) for node, pages in pairs}
     return found
 
 

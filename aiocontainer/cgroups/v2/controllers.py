@@ -19,13 +19,18 @@ if TYPE_CHECKING:
 __all__ = ("pending_writes", "read_stats", "read_usage")
 
 
-def read_stats(directory: str, controllers: Container[str]) -> CgroupStats:
-    """One sample of all controllers that are enabled."""
+def read_stats(
+    directory: str, controllers: Container[str], previous: CgroupStats | None = None
+) -> CgroupStats:
+    """One sample of all controllers that are enabled; see `Cgroup.stats`."""
     has = controllers.__contains__
+    known_cpuset = None if previous is None else previous.cpuset
+    if known_cpuset is None and has("cpuset"):
+        known_cpuset = cpuset.stats(directory)
     return CgroupStats(
         version=2,
         cpu=cpu.stats(directory),
-        cpuset=cpuset.stats(directory) if has("cpuset") else None,
+        cpuset=known_cpuset,
         memory=memory.stats(directory) if has("memory") else None,
         pids=pids.stats(directory) if has("pids") else None,
         blkio=io.stats(directory) if has("io") else None,

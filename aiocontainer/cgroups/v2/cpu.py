@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ...errors import UnsupportedFeature
 from ..conversions import or_word, weight_from_shares
 from ..files import parse_flat, read
 from ..pressure import pressure
-from ..stats import CpuStats
+from ..stats import CpuStats, Pressure
 from ..writes import Reader, Write
 
 if TYPE_CHECKING:
@@ -20,10 +19,10 @@ __all__ = ("limits", "stats", "times")
 
 def stats(directory: str) -> CpuStats:
     """Time used, throttling and pressure."""
-    return replace(times(directory), pressure=pressure(directory, "cpu"))
+    return times(directory, pressure(directory, "cpu"))
 
 
-def times(directory: str) -> CpuStats:
+def times(directory: str, stall: Pressure | None = None) -> CpuStats:
     """Read ``cpu.stat``, whose usage is there even without the controller."""
     raw = parse_flat(read(directory + "/cpu.stat"))
     throttled_us, burst_us = raw.get("throttled_usec"), raw.get("burst_usec")
@@ -36,6 +35,7 @@ def times(directory: str) -> CpuStats:
         throttled_ns=None if throttled_us is None else throttled_us * 1000,
         burst_periods=raw.get("nr_bursts"),
         burst_ns=None if burst_us is None else burst_us * 1000,
+        pressure=stall,
     )
 
 

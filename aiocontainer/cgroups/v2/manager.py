@@ -177,10 +177,10 @@ class V2Cgroup:
 
     # -- figures -----------------------------------------------------------------
 
-    def stats(self) -> CgroupStats:
+    def stats(self, previous: CgroupStats | None = None) -> CgroupStats:
         """As `Cgroup.stats`."""
         with tree.translated(self.directory):
-            return read_stats(self.directory, self.paths)
+            return read_stats(self.directory, self.paths, previous)
 
     def usage(self) -> Usage:
         """As `Cgroup.usage`."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ...errors import CgroupError, UnsupportedFeature
 from ..conversions import or_word
-from ..files import parse_flat, parse_limit, parse_nested, read, read_optional, write
+from ..files import Directory, parse_flat, read, write
 from ..files import read_number as number
 from ..pressure import pressure
 from ..stats import MemoryCounter, MemoryStats
@@ -27,16 +27,17 @@ __all__ = (
 
 def stats(directory: str) -> MemoryStats:
     """Read everything that the controller counts."""
-    raw = parse_flat(read(directory + "/memory.stat"))
-    events = parse_flat(read(directory + "/memory.events"))
-    numa = read_optional(directory + "/memory.numa_stat")
-    usage = MemoryCounter(
-        usage_bytes=int(read(directory + "/memory.current")),
-        peak_bytes=number(directory + "/memory.peak"),
-        limit_bytes=parse_limit(read(directory + "/memory.max")),
-        failures=events.get("max", 0),
-    )
-    swap = _swap(directory)
+    with Directory(directory) as files:
+        raw = parse_flat(files.text("memory.stat"))
+        events = parse_flat(files.text("memory.events"))
+        numa = files.optional("memory.numa_stat")
+        usage = MemoryCounter(
+            usage_bytes=files.number("memory.current"),
+            peak_bytes=files.limit("memory.peak"),
+            limit_bytes=files.limit("memory.max"),
+            failures=events.get("max", 0),
+        )
+        swap = _swap(files)
     return MemoryStats(
         usage=usage,
         memory_swap=None if swap is None else _together(usage, swap),
@@ -52,18 +53,17 @@ def stats(directory: str) -> MemoryStats:
     )
 
 
-def _swap(directory: str) -> MemoryCounter | None:
+def _swap(files: Directory) -> MemoryCounter | None:
     """Swap alone; ``None`` where it isn't counted (swapaccount=0, no CONFIG_SWAP)."""
-    used = number(directory + "/memory.swap.current")
+    used = files.limit("memory.swap.current")
     if used is None:
         return None
+    events = parse_flat(files.optional("memory.swap.events") or "")
     return MemoryCounter(
         usage_bytes=used,
-        peak_bytes=number(directory + "/memory.swap.peak"),
-        limit_bytes=number(directory + "/memory.swap.max"),
-        failures=parse_flat(read_optional(directory + "/memory.swap.events") or "").get(
-            "fail", 0
-        ),
+        peak_bytes=files.limit("memory.swap.peak"),
+        limit_bytes=files.limit("memory.swap.max"),
+        failures=events.get("fail", 0),
     )
 
 
@@ -80,11 +80,12 @@ def _together(usage: MemoryCounter, swap: MemoryCounter) -> MemoryCounter:
 
 def parse_numa_stat(text: str) -> dict[str, dict[int, int]]:
     """Read lines of ``kind N0=bytes N1=bytes``."""
-    lines = parse_nested(text)
-    return {
-        kind: {int(node[1:]): int(size) for node, size in nodes.items()}
-        for kind, nodes in lines.items()
-    }
+    found = {}
+    for line in text.splitlines():
+        kind, *nodes = line.replace("=", " ").split()
+        pairs = zip(nodes[::2], nodes[1::2], strict=True)
+        found[kind] = {int(node[1:]): int(size) for node, size in pairs}
+    return found
 
 
 def oom_kills(directory: str) -> int:
