@@ -7,6 +7,8 @@ import secrets
 from collections.abc import Sequence
 from typing import Literal, Self, TypeAlias, Unpack
 
+import anyio
+
 from .cgroups import Cgroup, CgroupStats
 from .config import Config, ProcessChanges, Resources, override
 from .config.units import parse_size
@@ -26,7 +28,7 @@ from .proc.capture import Overflow
 from .proc.launch import Arg, checked
 from .proc.process import Process
 from .proc.result import Result
-from .proc.run import RunOptions, finish
+from .proc.run import RunOptions, finish, not_started
 from .proc.stdio import DEVNULL, PIPE, StdioSource, open_stdio
 from .processes import Processes
 
@@ -139,7 +141,8 @@ class Container:
             args: as for `start`.
             input: sent to its stdin.
             stdin, stdout, stderr: as for `start`; ``PIPE`` captures.
-            timeout: seconds after which it and its descendants are killed.
+            timeout: seconds after which it and its descendants are killed, counted from
+                this call on.
             max_output: most bytes kept of stdout and stderr together (``"10MiB"``).
             overflow: what happens with more: ``"truncate"`` throws it away, ``"kill"``
                 kills, ``"raise"`` kills and raises.
@@ -155,19 +158,26 @@ class Container:
         Cancelling kills it and its descendants, and nothing else in the container.
         """
         limit = None if max_output is None else _checked_size("max_output", max_output)
-        if init and self._processes.first is None:
-            await self._processes.ensure_init()
         if input is not None:
             stdin = PIPE
-        process = await self.start(
-            args,
-            stdin=stdin,
-            stdout=stdout,
-            stderr=stderr,
-            pass_fds=pass_fds,
-            **settings,
-        )
-        return await finish(process, input, timeout, limit, overflow, check)
+        began = anyio.current_time()
+        # The start counts: what runs in the container can hold up who joins it.
+        with anyio.move_on_after(timeout) as scope:
+            if init and self._processes.first is None:
+                await self._processes.ensure_init()
+            process = await self.start(
+                args,
+                stdin=stdin,
+                stdout=stdout,
+                stderr=stderr,
+                pass_fds=pass_fds,
+                **settings,
+            )
+        spent = anyio.current_time() - began
+        if scope.cancelled_caught:
+            return not_started(args, spent, check)
+        left = None if timeout is None else max(0.0, timeout - spent)
+        return await finish(process, input, left, limit, overflow, check)
 
     # -- the container as a whole ----------------------------------------------
 

@@ -98,6 +98,8 @@ class Result:
             ExitReason.OUTPUT_LIMIT: " (output limit)",
             ExitReason.CANCELLED: " (cancelled)",
         }
+        if self.returncode is None and self.reason is ExitReason.TIMED_OUT:
+            return f"{name}: could not be started (time limit)"
         return f"{name}: {_how(self.returncode)}{words.get(self.reason, '')}"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 
 import anyio
@@ -9,8 +10,9 @@ import anyio
 from ..config import ProcessChanges
 from ..errors import ProcessFailed
 from .capture import Overflow, Sink, communicate
+from .launch import Arg
 from .process import Process
-from .result import ExitReason, Result
+from .result import ExitReason, Result, Usage
 from .stdio import StdioSource
 
 
@@ -26,6 +28,14 @@ class RunOptions(ProcessChanges, total=False):
     overflow: Overflow
     check: bool
     pass_fds: Sequence[int]
+
+
+def not_started(args: Sequence[Arg], spent_s: float, check: bool) -> Result:
+    """The result of a program that didn't come to run in its time."""
+    names = tuple(map(os.fsdecode, args))
+    usage = Usage(spent_s, 0.0, 0.0)
+    result = Result(names, None, ExitReason.TIMED_OUT, b"", b"", usage)
+    return result.check() if check else result
 
 
 async def finish(

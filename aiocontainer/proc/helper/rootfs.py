@@ -13,6 +13,7 @@ import stat
 from ..._sys import constants as c
 from ..._sys import mounts, paths
 from ..._sys.libc import call, fail
+from . import copy
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -130,51 +131,11 @@ def mount_filesystem(
         options = (*options, (b"mode", b"%o" % mode))
     mount = mounts.new_filesystem(kind, options, 0 if copy_up else attributes)
     if copy_up:
-        _copy_up(target, mount)
+        copy.tree(target, mount)
         mounts.set_attributes(mount, attributes)
     mounts.attach(mount, target)
     os.close(target)
     os.close(mount)
-
-
-def _copy_up(source: int, target: int) -> None:
-    """Copy a directory's files, directories and links (tmpcopyup); nothing special."""
-    directory = os.open(b".", os.O_RDONLY | c.O_DIRECTORY | c.O_CLOEXEC, dir_fd=source)
-    into = os.open(b".", os.O_RDONLY | c.O_DIRECTORY | c.O_CLOEXEC, dir_fd=target)
-    for name in os.listdir(directory):
-        at = os.stat(name, dir_fd=directory, follow_symlinks=False)
-        if stat.S_ISDIR(at.st_mode):
-            os.mkdir(name, 0o700, dir_fd=into)
-            below = os.open(name, c.O_PATH | c.O_DIRECTORY | c.O_NOFOLLOW, dir_fd=into)
-            above = os.open(
-                name, c.O_PATH | c.O_DIRECTORY | c.O_NOFOLLOW, dir_fd=directory
-            )
-            _copy_up(above, below)
-            os.close(above)
-            os.close(below)
-        elif stat.S_ISLNK(at.st_mode):
-            os.symlink(os.readlink(name, dir_fd=directory), name, dir_fd=into)
-        elif stat.S_ISREG(at.st_mode):
-            _copy_file(directory, into, name)
-        else:
-            continue
-        os.chown(name, at.st_uid, at.st_gid, dir_fd=into, follow_symlinks=False)
-        if not stat.S_ISLNK(at.st_mode):
-            os.chmod(name, at.st_mode & 0o7777, dir_fd=into)
-    os.close(directory)
-    os.close(into)
-
-
-def _copy_file(directory: int, into: int, name: str) -> None:
-    flags = os.O_RDONLY | os.O_NONBLOCK | c.O_NOFOLLOW | c.O_CLOEXEC
-    reading = os.open(name, flags, dir_fd=directory)
-    writing = os.open(
-        name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | c.O_CLOEXEC, 0o600, dir_fd=into
-    )
-    while os.sendfile(writing, reading, None, 1 << 20):
-        pass
-    os.close(reading)
-    os.close(writing)
 
 
 def bind(

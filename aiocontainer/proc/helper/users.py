@@ -87,13 +87,15 @@ def _entries(root: int, path: bytes, width: int) -> list[list[bytes]]:
         status = os.fstat(file)
         if not stat.S_ISREG(status.st_mode):
             fail("open", errno.EINVAL, path)
+        if status.st_size > _MAX_BYTES:
+            fail("read", errno.EFBIG, path)
         data = call("read", os.read, file, _MAX_BYTES, path=path)
     finally:
         os.close(file)
     lines = data.split(b"\n", _MAX_LINES)
-    if len(data) == _MAX_BYTES:
-        lines.pop()  # perhaps cut in two, and then another id
-    entries = [line.split(b":") for line in lines[:_MAX_LINES] if b"\0" not in line]
+    if len(lines) > _MAX_LINES:
+        fail("read", errno.EFBIG, path)  # what is left out might be the answer
+    entries = [line.split(b":") for line in lines if b"\0" not in line]
     return [fields for fields in entries if len(fields) >= width and _is_id(fields[2])]
 
 
