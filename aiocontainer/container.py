@@ -30,7 +30,7 @@ from .proc.process import Process
 from .proc.result import Result
 from .proc.run import RunOptions, finish, not_started
 from .proc.stdio import DEVNULL, PIPE, StdioSource, open_stdio
-from .processes import Processes
+from .processes import Processes, starting
 
 Status: TypeAlias = Literal["created", "running", "paused", "stopped"]
 
@@ -113,7 +113,8 @@ class Container:
         if terminal:
             stdin = stdout = stderr = None
         request = checked(args, changed, terminal, pass_fds)
-        stdio = open_stdio(stdin, stdout, stderr, bool(terminal))
+        with starting():
+            stdio = open_stdio(stdin, stdout, stderr, bool(terminal))
         return await self._processes.start(request, stdio)
 
     async def run(

@@ -7,6 +7,7 @@ import os
 import signal
 import time
 import weakref
+from collections.abc import Iterator
 
 import anyio
 
@@ -14,6 +15,7 @@ from ._sys import pidfd as sys_pidfd
 from .cgroups import Cgroup, detect, open_cgroup
 from .config import Config, Resources, device_rules
 from .errors import (
+    CgroupError,
     ContainerError,
     HandshakeError,
     SetupError,
@@ -74,16 +76,20 @@ class Processes:
     async def start(self, request: Request, stdio: Stdio) -> Process:
         """Start the first process, or one that joins it. Takes ``stdio`` over."""
         try:
-            async with self._starting:
-                self.check_open()
-                if self.first is None:
-                    self.first = await self._start_first(request, stdio)
-                    self._all.add(self.first)
-                    return self.first
-            process = await self._join(request, stdio, self.first)
+            with starting():
+                return await self._start(request, stdio)
         except BaseException:
             stdio.close()
             raise
+
+    async def _start(self, request: Request, stdio: Stdio) -> Process:
+        async with self._starting:
+            self.check_open()
+            if self.first is None:
+                self.first = await self._start_first(request, stdio)
+                self._all.add(self.first)
+                return self.first
+        process = await self._join(request, stdio, self.first)
         self._all.add(process)
         self.later.add(process)
         if self._frame.own_pids:
@@ -97,7 +103,9 @@ class Processes:
         """Have the built-in init as the first process, if there is none."""
         async with self._starting:
             self.check_open()
-            if self.first is None:
+            if self.first is not None:
+                return
+            with starting():
                 init = Request(None, self._config)
                 stdio = open_stdio(DEVNULL, DEVNULL, DEVNULL)
                 self.first = await self._start_first(init, stdio)
@@ -148,11 +156,11 @@ class Processes:
             owner = self._frame.root_owner
             program, descriptors = request.program(stdio, owner)
             plan = plans.first(self._frame, self._name, request.settings, program)
-            cgroup = self._make_cgroup()
+            cgroup = await self._make_cgroup()
             child = await launch(key, plan, descriptors, cgroup)
         except BaseException as error:
             spawner.forget(key)
-            killed = self.cgroup is not None and self.cgroup.oom_kills() > 0
+            killed = _killed_for_memory(self.cgroup)
             with anyio.CancelScope(shield=True):
                 await self._remove_cgroup()
             if killed and isinstance(error, HandshakeError):
@@ -188,7 +196,8 @@ class Processes:
             if cgroup is not None:
                 with anyio.CancelScope(shield=True):
                     await cgroup.remove()
-            if first.ended and isinstance(error, ContainerError):
+            is_over = first.ended or sys_pidfd.is_exiting(first.pid)
+            if is_over and isinstance(error, ContainerError):
                 raise StatusError("stopped", "start a process") from error
             raise
         finally:
@@ -207,7 +216,7 @@ class Processes:
         self._left.append(cgroup)
         self._left[:] = [left for left in self._left if not left.try_remove()]
 
-    def _make_cgroup(self) -> Cgroup | None:
+    async def _make_cgroup(self) -> Cgroup | None:
         settings = self._config.cgroup
         if settings.mode == "systemd":
             raise UnsupportedFeature("cgroup.mode systemd", "not implemented")
@@ -216,8 +225,8 @@ class Processes:
             cgroup.apply(self._config.resources)  # raises if anything is to be limited
             return None
         # Written down before it is made: whoever comes after a SIGKILL has to know.
-        spawner.watch_directories(self._key, cgroup.directories)
         try:
+            await spawner.watch_directories(self._key, cgroup.directories)
             cgroup.create()
         except BaseException:
             # It may be another container's, which nobody is to remove or kill in.
@@ -279,6 +288,22 @@ class _Run:
             self._owner.kills_of_runs += kills
             self._owner.left_over(self._cgroup)
         return usage, kills
+
+
+@contextlib.contextmanager
+def starting() -> Iterator[None]:
+    """Make a `SetupError` of what the kernel refuses to this program itself: no
+    descriptors are left, or no memory."""
+    try:
+        yield
+    except OSError as error:
+        raise SetupError("start a process", error.strerror or str(error)) from error
+
+
+def _killed_for_memory(cgroup: Cgroup | None) -> bool:
+    with contextlib.suppress(CgroupError):
+        return cgroup is not None and cgroup.oom_kills() > 0
+    return False
 
 
 def _limits(config: Config) -> Resources:

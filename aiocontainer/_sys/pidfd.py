@@ -17,6 +17,7 @@ from . import constants as c
 from .libc import call, syscall
 
 _P_PIDFD = 3
+_PF_EXITING = 0x4  # include/linux/sched.h; in /proc/<pid>/stat as "flags"
 _waitid = syscall(c.number("waitid"), c_int, c_uint, c_void_p, c_int, c_void_p)
 
 # struct pidfd_info up to exit_code (include/uapi/linux/pidfd.h, Linux 6.15).
@@ -60,6 +61,28 @@ def reap(pidfd: int) -> Exit | None:
     user = usage[0] + usage[1] / 1e6
     system = usage[2] + usage[3] / 1e6
     return Exit(status, user, system, usage[4] * 1024)
+
+
+def reap_by_pid(pid: int) -> bool:
+    """Collect a child of which there is no pidfd; False while it runs."""
+    try:
+        found = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG)
+    except ChildProcessError:
+        return True
+    return found is not None
+
+
+def is_exiting(pid: int) -> bool:
+    """Whether a child of ours, not reaped yet, is on its way out (or a zombie).
+
+    Pid 1 of a pid namespace can stay so for long; its namespaces are gone then.
+    """
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            fields = file.read().rpartition(b")")[2].split()
+    except OSError:
+        return True
+    return bool(int(fields[6]) & _PF_EXITING)
 
 
 def _status_of_reaped(pidfd: int) -> int | None:

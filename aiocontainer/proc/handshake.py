@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import array
+import errno
 import os
+import signal
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -45,6 +47,8 @@ class _Progress:
     terminal: int | None = None
     intermediate: int = -1
     failed: bytes | None = None
+    refused: OSError | None = None
+    """We have no descriptor left for what the child gave."""
     went: bool = False
     """GO was sent."""
     reset: bool = False
@@ -54,7 +58,12 @@ class _Progress:
     @property
     def executed(self) -> bool:
         """The child took its GO, and closed the pipe by its exec."""
-        return self.went and not self.reset and self.failed is None
+        return (
+            self.went
+            and not self.reset
+            and self.failed is None
+            and self.refused is None
+        )
 
 
 async def start(
@@ -144,7 +153,11 @@ def _take(
     pipe: socket.socket, message: bytes, ancillary: list[Any], progress: _Progress
 ) -> None:
     received = array.array("i", ancillary[0][2][:4])[0] if ancillary else -1
-    match message[:1]:
+    kind = message[:1]
+    if received < 0 and kind != init_pipe.FAILED:
+        _refuse(message, progress)
+        return
+    match kind:
         case init_pipe.HELLO if progress.pidfd < 0:
             progress.pidfd = received
             progress.pid = int(message[1:]) or _pid_of(received)
@@ -163,6 +176,17 @@ def _take(
             os.close(received)
 
 
+def _refuse(message: bytes, progress: _Progress) -> None:
+    """End a child whose descriptor the kernel threw away for want of a number."""
+    progress.refused = OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+    if message[:1] == init_pipe.HELLO:
+        progress.pid = progress.pid or int(message[1:])
+    if progress.pidfd >= 0:
+        sys_pidfd.send_signal(progress.pidfd, signal.SIGKILL)
+    elif progress.pid > 0:  # still ours alone: nobody has reaped it
+        os.kill(progress.pid, signal.SIGKILL)
+
+
 def _pid_of(pidfd: int) -> int:
     """The pid behind a pidfd, as we see it (proc_pid_fdinfo(5))."""
     with open(f"/proc/self/fdinfo/{pidfd}") as file:
@@ -177,16 +201,23 @@ async def _failure(
 ) -> ContainerError:
     """Collect the child; what it failed of."""
     exit_status: int | None = None
-    if progress.pidfd >= 0:
+    was_known = progress.pidfd >= 0
+    if was_known:
         ended = await _await_end(progress.pidfd)
         exit_status = None if ended is None else ended.status
         progress.pidfd = _close(progress.pidfd)
+    elif progress.pid > 0:
+        await _await_end_of_pid(progress.pid)
     if progress.terminal is not None:
         os.close(progress.terminal)
         progress.terminal = None
     if progress.failed is not None:
         return _error(plan, progress.failed)
-    if progress.pidfd < 0 and await server.has_ended():
+    if progress.refused is not None:
+        error = SetupError("take over the process", str(progress.refused.strerror))
+        error.__cause__ = progress.refused
+        return error
+    if not was_known and await server.has_ended():
         return spawner.lost(server)
     how = "unknown" if exit_status is None else str(exit_status)
     return HandshakeError(f"the child ended before it could execute, status {how}")
@@ -222,7 +253,7 @@ async def _end(pipe: socket.socket, progress: _Progress) -> None:
         os.close(progress.terminal)
         progress.terminal = None
     if progress.pidfd >= 0:
-        sys_pidfd.send_signal(progress.pidfd, 9)
+        sys_pidfd.send_signal(progress.pidfd, signal.SIGKILL)
         await _await_end(progress.pidfd)
         progress.pidfd = _close(progress.pidfd)
 
@@ -233,6 +264,13 @@ async def _await_end(pidfd: int) -> sys_pidfd.Exit | None:
             await anyio.wait_readable(pidfd)
         return ended
     return None
+
+
+async def _await_end_of_pid(pid: int) -> None:
+    """Reap a child that was killed, and of which there is no pidfd to wait on."""
+    with anyio.move_on_after(_PATIENCE_S):
+        while not sys_pidfd.reap_by_pid(pid):  # noqa: ASYNC110
+            await anyio.sleep(0.001)
 
 
 async def _reap_intermediate(pidfd: int) -> None:

@@ -79,14 +79,20 @@ def checked(
         raise ConfigError("args[0]", "is empty")
     for index, number in enumerate(pass_fds):
         _check_passed(f"pass_fds[{index}]", number)
-    size = None
-    if not isinstance(terminal, bool):
-        size = terminal
-    elif terminal:
-        size = (0, 0)
-    if size is not None and not all(0 <= count <= 0xFFFF for count in size):
-        raise ConfigError("terminal", "rows and columns go from 0 to 65535")
+    size = _checked_size(terminal)
     return Request(tuple(args), settings, size, tuple(pass_fds))
+
+
+def _checked_size(terminal: bool | tuple[int, int]) -> tuple[int, int] | None:
+    if isinstance(terminal, bool):
+        return (0, 0) if terminal else None
+    try:
+        rows, columns = terminal
+        if 0 <= rows <= 0xFFFF and 0 <= columns <= 0xFFFF:
+            return int(rows), int(columns)
+    except (TypeError, ValueError):
+        pass
+    raise ConfigError("terminal", "should be rows and columns, from 0 to 65535")
 
 
 def _check_arg(field: str, arg: Arg) -> None:

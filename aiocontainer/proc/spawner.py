@@ -12,6 +12,7 @@ import fcntl
 import itertools
 import marshal
 import os
+import select
 import signal
 import socket
 import sys
@@ -51,21 +52,33 @@ class Spawner:
     """A running fork server. Use `current`."""
 
     def __init__(self) -> None:
-        self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._words = os.memfd_create("aiocontainer-spawner-stderr", os.MFD_CLOEXEC)
+        self.pid = 0
+        self.pidfd = self._words = -1
+        try:
+            self._control, theirs = socket.socketpair(
+                socket.AF_UNIX, socket.SOCK_SEQPACKET
+            )
+            with theirs:
+                self._start(theirs.fileno())
+        except OSError as error:
+            reason = f"could not start the spawner: {error.strerror}"
+            raise SpawnerError(reason) from error
+
+    def _start(self, theirs: int) -> None:
         try:
             self._control.setblocking(False)
             self._control.setsockopt(
                 socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES
             )
-            self.pid = _spawn(theirs.fileno(), self._words)
+            self._words = os.memfd_create("aiocontainer-spawner-stderr", os.MFD_CLOEXEC)
+            self.pid = _spawn(theirs, self._words)
             self.pidfd = os.pidfd_open(self.pid)
         except BaseException:
-            self._control.close()
-            os.close(self._words)
+            if self.pid:
+                os.kill(self.pid, signal.SIGKILL)
+                os.waitpid(self.pid, 0)
+            self.close()
             raise
-        finally:
-            theirs.close()
 
     def send(self, request: tuple[Any, ...], descriptors: Sequence[int] = ()) -> None:
         """Hand over one request, without waiting.
@@ -85,6 +98,21 @@ class Spawner:
         finally:
             os.close(memfd)
 
+    def send_patiently(
+        self, request: tuple[Any, ...], descriptors: Sequence[int]
+    ) -> None:
+        """Hand over one request, blocking while there is no room for it.
+
+        For what a new spawner is told before anybody waits for it.
+        """
+        poll = select.poll()
+        poll.register(self._control, select.POLLOUT)
+        while True:
+            try:
+                return self.send(request, descriptors)
+            except BlockingIOError:
+                poll.poll()
+
     def _send(self, data: bytes, descriptors: Sequence[int]) -> None:
         ancillary = []
         if descriptors:
@@ -103,13 +131,15 @@ class Spawner:
 
     async def has_ended(self) -> bool:
         """Whether it has ended, or does so within a second."""
+        if self.pidfd < 0:
+            return True
         duplicate = os.dup(self.pidfd)  # several tasks may ask
         try:
             with anyio.move_on_after(1.0):
                 await anyio.wait_readable(duplicate)
         finally:
             os.close(duplicate)
-        return pidfd.has_ended(self.pidfd)
+        return self.pidfd < 0 or pidfd.has_ended(self.pidfd)
 
     def last_words(self) -> str:
         """What it wrote to stderr, at most 4 KiB; empty if all is well."""
@@ -118,8 +148,11 @@ class Spawner:
     def close(self) -> None:
         """Let it go: without a program it ends by itself."""
         self._control.close()
-        os.close(self._words)
-        os.close(self.pidfd)
+        numbers = (self._words, self.pidfd)
+        self._words = self.pidfd = -1
+        for number in numbers:
+            if number >= 0:
+                os.close(number)
 
     def reap(self) -> int | None:
         """Its exit status if it has ended, collecting it."""
@@ -153,8 +186,6 @@ def _spawn(control: int, words: int) -> int:
             setsigmask=(),
             setsigdef=signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP},
         )
-    except OSError as error:
-        raise SpawnerError(f"could not start the spawner: {error.strerror}") from error
     finally:
         os.close(sealed)
         for number in moved:
@@ -244,7 +275,7 @@ def current() -> Spawner:
     with _lock:
         if _current is None:
             _current = Spawner()
-            for key, watched in _watched.items():  # a successor knows them too
+            for key, watched in tuple(_watched.items()):  # a successor knows them too
                 _tell(_current, key, watched)
         return _current
 
@@ -269,10 +300,10 @@ def lost(spawner: Spawner) -> SpawnerError:
     return SpawnerError("the spawner was lost")
 
 
-def watch_directories(key: int, directories: Iterable[str]) -> None:
+async def watch_directories(key: int, directories: Iterable[str]) -> None:
     """Have cgroups removed, with all in them, if the program is lost.
 
-    Called *before* they are made.
+    Called *before* they are made. Cancelled or failed, `forget` it.
 
     Raises:
         SpawnerError: there is no spawner to be had.
@@ -280,12 +311,12 @@ def watch_directories(key: int, directories: Iterable[str]) -> None:
     watched = _watched.setdefault(key, Watched())
     addition = tuple(directories)
     watched.directories += addition
-    spawner = current()
+    stale = _take_stale()
     try:
-        spawner.send(("watch", key, addition, _take_stale()))
-    except ConnectionError:
-        lost(spawner)
-        current()  # it is told everything anew
+        await send(("watch", key, addition, stale), ())
+    except BaseException:
+        _stale.extend(stale)
+        raise
 
 
 def watch_process(key: int, pidfd: int) -> None:
@@ -295,7 +326,10 @@ def watch_process(key: int, pidfd: int) -> None:
 
 def _tell(spawner: Spawner, key: int, watched: Watched) -> None:
     descriptors = () if watched.pidfd is None else (watched.pidfd,)
-    spawner.send(("watch", key, watched.directories, ()), descriptors)
+    try:
+        spawner.send_patiently(("watch", key, watched.directories, ()), descriptors)
+    except OSError:
+        return  # it is lost already: whoever uses it next finds out
 
 
 def forget(key: int, *, at_once: bool = False) -> None:

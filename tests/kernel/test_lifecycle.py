@@ -36,7 +36,7 @@ async def started(container, script, **options):
     process = await container.start(
         ["sh", "-c", script], stdin=PIPE, stdout=PIPE, **options
     )
-    assert await process.stdout.receive() == b"ready\n"
+    assert await process.stdout.receive(6) == b"ready\n"
     return process
 
 

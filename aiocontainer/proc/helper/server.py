@@ -1,16 +1,19 @@
 """The spawner: a process of one thread that forks a child for every request.
 
 Started by `aiocontainer.proc.spawner` from a sealed copy of the interpreter. It
-outlives nothing: when the program that started it is gone it ends that program's containers.
+outlives nothing: when the program that started it is gone it ends that program's
+containers.
 """
 
 from __future__ import annotations
 
 import _signal
 import _socket
+import errno
 import gc
 import marshal
 import os
+import resource
 import select
 import sys
 
@@ -57,11 +60,12 @@ def main() -> NoReturn:
     lockdown.lock()
     try:
         spawner.serve(watched)
+        spawner.janitor.clean_up()
     except BaseException as error:
-        # A traceback would look for source files; the program shows this line.
+        # A traceback would look for source files; the program shows this line. Its
+        # containers live on, and are told to our successor.
         os.write(2, f"{type(error).__name__}: {error}".encode("utf-8", "replace"))
     finally:
-        spawner.janitor.clean_up()
         os._exit(0)
 
 
@@ -74,6 +78,10 @@ class Spawner:
         self._own_pid_namespace = open_namespace(b"/proc/self/ns/pid")
         self.init_program = init_program.make()
         self.janitor = Janitor()
+        # We hold a pidfd of everything that runs: the limit is for the programs.
+        self._program_limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+        hard = self._program_limit[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
     def serve(self, program: int) -> None:
         """Handle requests until the socket or the program (a pidfd) has ended."""
@@ -91,7 +99,7 @@ class Spawner:
                     return
 
     def _receive(self) -> bool:
-        size, ancillary, _, _ = self._control.recvmsg_into(
+        size, ancillary, flags, _ = self._control.recvmsg_into(
             [self._buffer],
             _socket.CMSG_SPACE(_MAX_DESCRIPTORS * 4),
             _socket.MSG_CMSG_CLOEXEC,
@@ -102,14 +110,27 @@ class Spawner:
         for _level, _kind, data in ancillary:
             descriptors += memoryview(data)[: len(data) // 4 * 4].cast("i").tolist()
         try:
+            if flags & _socket.MSG_CTRUNC:
+                # Descriptors of ours were used up; the first one is the init pipe.
+                raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
             request = marshal.loads(memoryview(self._buffer)[:size])
             if request[0] == "memfd":
                 request = marshal.loads(_read_all(descriptors.pop()))
             self._handle(request, descriptors)
+        except Exception as error:
+            self._refuse(descriptors, error)
         finally:
             for descriptor in descriptors:
                 os.close(descriptor)
         return True
+
+    def _refuse(self, descriptors: list[int], error: Exception) -> None:
+        """Say what became of a request; nobody else's is to suffer for it."""
+        try:
+            if descriptors:  # else the program hears the end of the pipe
+                wire.report(descriptors[0], -1, error)
+        except OSError:
+            pass  # no init pipe: it was no start
 
     def _handle(self, request: tuple[Any, ...], descriptors: list[int]) -> None:
         match request:
@@ -196,8 +217,7 @@ class Spawner:
                 born_in = -1 if cgroup_index is None else descriptors[cgroup_index]
                 pid, pidfd = clone(flags | c.CLONE_PARENT, born_in)
                 if pid == 0:
-                    context = child.Context(descriptors, join, self.init_program)
-                    child.main(context, barrier[0] if barrier else -1, steps, fault)
+                    self._be_child(descriptors, join, barrier, steps, fault)
             finally:
                 if pid_namespace is not None:
                     setns(self._own_pid_namespace, c.CLONE_NEWPID)
@@ -210,6 +230,21 @@ class Spawner:
         finally:
             for descriptor in opened:
                 os.close(descriptor)
+
+    def _be_child(
+        self,
+        descriptors: list[int],
+        join: tuple[int, ...],
+        barrier: tuple[int, int] | None,
+        steps: tuple[tuple[Any, ...], ...],
+        fault: tuple[str, int, int] | None,
+    ) -> NoReturn:
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, self._program_limit)
+            context = child.Context(descriptors, join, self.init_program)
+            child.main(context, barrier[0] if barrier else -1, steps, fault)
+        finally:
+            os._exit(1)  # whatever happens, it isn't another spawner
 
 
 def _write_proc_files(pid: int, files: tuple[tuple[str, bytes], ...]) -> None:
