@@ -22,4 +22,4 @@ export AIOCONTAINER_GUEST=1 AIOCONTAINER_BACKENDS=${AIOCONTAINER_BACKENDS:-async
 
 # Emulated: everything takes 11 to 15 times as long.
 [ $# -gt 0 ] || set -- tests/kernel tests/security
-exec python3 -m pytest -q --timeout=240 -p no:cacheprovider --durations=10 "$@"
+exec python3 -m pytest -v --tb=short --timeout=90 -p no:cacheprovider --durations=15 "$@"
