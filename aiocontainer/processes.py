@@ -25,7 +25,7 @@ from .errors import (
 from .plan import compile as plans
 from .proc import spawner
 from .proc.handshake import Child
-from .proc.launch import Request, launch, usage_of
+from .proc.launch import Request, launch, start_slots, usage_of
 from .proc.process import Process
 from .proc.result import ExitReason, Usage
 from .proc.stdio import DEVNULL, Stdio, open_stdio
@@ -86,10 +86,12 @@ class Processes:
         async with self._starting:
             self.check_open()
             if self.first is None:
-                self.first = await self._start_first(request, stdio)
+                async with start_slots():
+                    self.first = await self._start_first(request, stdio)
                 self._all.add(self.first)
                 return self.first
-        process = await self._join(request, stdio, self.first)
+        async with start_slots():
+            process = await self._join(request, stdio, self.first)
         self._all.add(process)
         self.later.add(process)
         if self._frame.own_pids:
@@ -108,7 +110,8 @@ class Processes:
             with starting():
                 init = Request(None, self._config)
                 stdio = open_stdio(DEVNULL, DEVNULL, DEVNULL)
-                self.first = await self._start_first(init, stdio)
+                async with start_slots():
+                    self.first = await self._start_first(init, stdio)
 
     def kill_by_request(self) -> None:
         """`kill`, because the caller wanted it: that is then the reason of each."""

@@ -35,18 +35,18 @@ def close_on_exec_from(first: int) -> None:
 def place(targets: Mapping[int, int]) -> None:
     """Put descriptors at the numbers that the program is to find them at.
 
-    ``targets`` is {number in the program: descriptor now}. All are first moved out of
-    the way, since one's present number can be another's future one. Those placed stay
-    open over exec; the present ones are left as they are.
+    ``targets`` is {number in the program: descriptor now}. Where one's present number
+    is another's future one, all are moved out of the way first. Those placed stay open
+    over exec; the present ones are left as they are.
     """
-    above = max(targets, default=2) + 1
-    moved = {
-        number: call("fcntl", fcntl.fcntl, source, fcntl.F_DUPFD_CLOEXEC, above)
-        for number, source in targets.items()
-    }
-    for number, source in moved.items():
+    if any(source in targets for source in targets.values()):
+        above = max(targets) + 1
+        targets = {
+            number: call("fcntl", fcntl.fcntl, source, fcntl.F_DUPFD_CLOEXEC, above)
+            for number, source in targets.items()
+        }
+    for number, source in targets.items():
         call("dup3", os.dup2, source, number, True)
-        os.close(source)
 
 
 def move_above(descriptor: int, numbers: Iterable[int]) -> int:

@@ -7,7 +7,10 @@ import fcntl
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Final, TypeAlias
+
+import anyio
+import anyio.lowlevel
 
 from .._sys import pidfd as sys_pidfd
 from ..cgroups import Cgroup
@@ -111,6 +114,24 @@ def _check_passed(field: str, number: int) -> None:
         fcntl.fcntl(number, fcntl.F_GETFD)
     except (OSError, OverflowError):
         raise ConfigError(field, f"descriptor {number} is not open") from None
+
+
+_STARTS_AT_ONCE: Final = max(8, 2 * (os.cpu_count() or 1))
+_slots: Final = anyio.lowlevel.RunVar[anyio.CapacityLimiter]("aiocontainer.starts")
+
+
+def start_slots() -> anyio.CapacityLimiter:
+    """How many starts may be in progress on this event loop; ``async with`` it.
+
+    A start takes half a millisecond of the loop's time. Were hundreds of them ready at
+    once, the loop would do them all before it looked at anything else, and the cores
+    are busy with fewer.
+    """
+    limiter = _slots.get(None)
+    if limiter is None:
+        limiter = anyio.CapacityLimiter(_STARTS_AT_ONCE)
+        _slots.set(limiter)
+    return limiter
 
 
 async def launch(

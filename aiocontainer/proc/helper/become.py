@@ -89,7 +89,7 @@ _set_domainname = libc.function("setdomainname", c_char_p, c_size_t)
 
 def bring_up_loopback(_context: Context) -> None:
     """Set the loopback interface up."""
-    network.bring_up()
+    network.bring_up_loopback()
 
 
 def new_session_keyring(_context: Context, name: bytes) -> None:
