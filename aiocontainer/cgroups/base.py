@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Protocol, Self
+from typing import TYPE_CHECKING, Final, Protocol
 
 from ..errors import ConfigError
 
@@ -77,6 +77,17 @@ class Cgroup(Protocol):
             ControllerMissing: a controller that was asked for isn't there.
         """
 
+    async def acreate(self) -> None:
+        """As `create`, and also where somebody has to be asked: systemd.
+
+        Cancelled or failed, nothing is left.
+
+        Raises:
+            CgroupError: it exists already, or the kernel or systemd refused.
+            ControllerMissing: a controller that was asked for isn't there.
+            UnsupportedFeature: there is nobody to ask.
+        """
+
     def apply(self, resources: Resources) -> None:
         """Set the first limits, before any process is inside.
 
@@ -103,7 +114,7 @@ class Cgroup(Protocol):
     def entry(self) -> Entry:
         """How a child that is about to be made gets in."""
 
-    def child(self, name: str, *, nested: bool = False) -> Self:
+    def child(self, name: str, *, nested: bool = False) -> Cgroup:
         """A cgroup inside of this one; not yet made. Its processes count here too.
 
         Args:

@@ -106,7 +106,7 @@ class CGroup:
             cgroup = open_cgroup(detect(), self._settings, self._name)
         else:
             cgroup = self._parent.cgroup.child(self._name, nested=True)
-        cgroup.create()
+        await cgroup.acreate()
         if not cgroup.directories:
             raise UnsupportedFeature("CGroup", "no cgroup can be made here")
         self._cgroup = cgroup

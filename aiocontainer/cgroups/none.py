@@ -43,6 +43,10 @@ class NoCgroup:
         for controller in self._required:
             raise ControllerMissing("cgroups are off", controller)
 
+    async def acreate(self) -> None:
+        """As `create`, which doesn't wait."""
+        self.create()
+
     def apply(self, resources: Resources) -> None:
         """Accept resources that limit nothing.
 

@@ -15,6 +15,7 @@ from .v2.manager import CONTROLLERS, V2Cgroup
 
 if TYPE_CHECKING:
     from ..config import CgroupSettings
+    from .systemd import SystemdCgroup
 
 __all__ = ("open_cgroup", "parents_of", "prune_parents")
 
@@ -49,6 +50,8 @@ def open_cgroup(
     if settings is not None:
         mode, parent, name = settings.mode, settings.parent, settings.name or name
     check_name(name)
+    if mode == "systemd":
+        return _open_systemd(layout, name, parent, frozenset(controllers or ()))
     place = PARENT if parent is None else check_parent(parent)
     required = frozenset(controllers or ())
     if mode == "auto":
@@ -86,6 +89,18 @@ def _open_v2(
     base = _base_v2(layout.v2, place)
     wanted = required or frozenset(CONTROLLERS)
     return V2Cgroup(f"{base}/{name}", wanted, parents=_depth(place), required=required)
+
+
+def _open_systemd(
+    layout: Layout, name: str, parent: str | None, required: frozenset[str]
+) -> SystemdCgroup:
+    if layout.mode != "v2" or layout.v2 is None:
+        reason = "only where all controllers are on cgroup v2"
+        raise UnsupportedFeature("cgroup mode systemd", reason)
+    from .systemd import SystemdCgroup  # asyncio and all: only where it is wanted
+
+    wanted = required or frozenset(CONTROLLERS)
+    return SystemdCgroup(layout.v2, name, parent, wanted, required)
 
 
 def parents_of(layout: Layout, place: str) -> list[str]:

@@ -98,6 +98,10 @@ class V2Cgroup:
             tree.unmake(reversed(made), error)
             raise
 
+    async def acreate(self) -> None:
+        """As `create`, which doesn't wait."""
+        self.create()
+
     def _enable(self) -> None:
         """Have the wanted controllers enabled above, and see which there are now."""
         wanted = frozenset(self.paths)

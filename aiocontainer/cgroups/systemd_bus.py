@@ -1,0 +1,155 @@
+"""Asking systemd for a scope, over D-Bus.
+
+``org.freedesktop.systemd1(5)``: a job is started, and its end comes as a signal.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import TYPE_CHECKING, Any, Final
+
+import anyio.to_thread
+import sniffio
+
+from ..errors import CgroupError, UnsupportedFeature
+
+if TYPE_CHECKING:
+    from dbus_fast import Message
+    from dbus_fast.aio import MessageBus
+
+__all__ = ("bus_address", "start_scope")
+
+_SYSTEMD: Final = "org.freedesktop.systemd1"
+_PATH: Final = "/org/freedesktop/systemd1"
+_MANAGER: Final = "org.freedesktop.systemd1.Manager"
+_EXISTS: Final = "org.freedesktop.systemd1.UnitExists"
+_INFINITE: Final = 0xFFFF_FFFF_FFFF_FFFF
+
+
+def bus_address(uid: int) -> str:
+    """Where the bus is: the system's for uid 0, else that of a user's session."""
+    if uid == 0:
+        system = "unix:path=/run/dbus/system_bus_socket"
+        return os.environ.get("DBUS_SYSTEM_BUS_ADDRESS", system)
+    runtime = os.environ.get("XDG_RUNTIME_DIR", f"/run/user/{uid}")
+    session = f"unix:path={runtime}/bus"
+    return os.environ.get("DBUS_SESSION_BUS_ADDRESS", session)
+
+
+async def start_scope(uid: int, unit: str, slice_: str, pid: int) -> None:
+    """Have a process put into a new scope that is delegated to us.
+
+    Cancelling it doesn't take the request back: end the process, and the scope ends.
+
+    Args:
+        uid: whose manager is asked.
+        unit: name of the scope.
+        slice_: name of the slice that it is in.
+        pid: the process.
+
+    Raises:
+        CgroupError: systemd refused.
+        UnsupportedFeature: no bus can be reached, or dbus-fast isn't installed.
+    """
+    if sniffio.current_async_library() == "asyncio":
+        await _start_scope(uid, unit, slice_, pid)
+        return
+
+    # dbus-fast knows no other event loop.
+    def run() -> None:
+        asyncio.run(_start_scope(uid, unit, slice_, pid))
+
+    await anyio.to_thread.run_sync(run, abandon_on_cancel=True)
+
+
+async def _start_scope(uid: int, unit: str, slice_: str, pid: int) -> None:
+    bus = await _connect(uid)
+    try:
+        ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+        def note(message: Message) -> None:
+            # By the unit's name, since it may come before we are told the job's.
+            is_ours = message.member == "JobRemoved" and message.body[2] == unit
+            if is_ours and not ended.done():
+                ended.set_result(message.body[3])
+
+        bus.add_message_handler(note)
+        await _call(bus, "Subscribe", "", [], unit)
+        rule = f"type='signal',sender='{_SYSTEMD}',member='JobRemoved'"
+        await _call(bus, "AddMatch", "s", [rule], unit, to_bus=True)
+        body = [unit, "fail", _properties(unit, slice_, pid), []]
+        try:
+            await _call(bus, "StartTransientUnit", "ssa(sv)a(sa(sv))", body, unit)
+        except _UnitExists:
+            # A failed one of the same name is still remembered.
+            await _call(bus, "ResetFailedUnit", "s", [unit], unit)
+            await _call(bus, "StartTransientUnit", "ssa(sv)a(sa(sv))", body, unit)
+        result = await ended
+        if result != "done":
+            raise CgroupError(unit, f"systemd could not start the scope: {result}")
+    finally:
+        bus.disconnect()
+
+
+def _properties(unit: str, slice_: str, pid: int) -> list[Any]:
+    from dbus_fast import Variant
+
+    return [
+        ["Description", Variant("s", f"container {unit}")],
+        ["Slice", Variant("s", slice_)],
+        ["PIDs", Variant("au", [pid])],
+        ["Delegate", Variant("b", True)],
+        ["CollectMode", Variant("s", "inactive-or-failed")],
+        # Else it would be stopped too early at shutdown, before what uses it.
+        ["DefaultDependencies", Variant("b", False)],
+        # systemd's default for scopes would hold beside ours.
+        ["TasksMax", Variant("t", _INFINITE)],
+    ]
+
+
+async def _connect(uid: int) -> MessageBus:
+    try:
+        from dbus_fast.aio import MessageBus
+    except ImportError as error:
+        hint = "install aiocontainer[systemd]"
+        raise UnsupportedFeature("systemd", "dbus-fast is missing", hint) from error
+    address = bus_address(uid)
+    try:
+        return await MessageBus(bus_address=address).connect()
+    except Exception as error:  # it has no common class for this
+        reason = f"the bus at {address} can't be reached: {error}"
+        raise UnsupportedFeature("systemd", reason) from error
+
+
+class _UnitExists(CgroupError):
+    """There is a unit of that name, alive or remembered."""
+
+
+async def _call(
+    bus: MessageBus,
+    member: str,
+    signature: str,
+    body: list[Any],
+    unit: str,
+    *,
+    to_bus: bool = False,
+) -> list[Any]:
+    from dbus_fast import Message, MessageType
+
+    own = "org.freedesktop.DBus"
+    message = Message(
+        destination=own if to_bus else _SYSTEMD,
+        path="/org/freedesktop/DBus" if to_bus else _PATH,
+        interface=own if to_bus else _MANAGER,
+        member=member,
+        signature=signature,
+        body=body,
+    )
+    reply = await bus.call(message)
+    if reply is None:
+        return []
+    if reply.message_type is MessageType.ERROR:
+        kind = _UnitExists if reply.error_name == _EXISTS else CgroupError
+        raise kind(unit, f"systemd refused {member}: {' '.join(map(str, reply.body))}")
+    return list(reply.body)

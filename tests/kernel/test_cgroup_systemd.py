@@ -1,0 +1,138 @@
+"""Scopes of systemd: made, delegated, used like any other cgroup, and gone."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import uuid
+from collections.abc import AsyncIterator
+
+import anyio
+import pytest
+
+from aiocontainer.cgroups import CGroup, Cgroup, open_cgroup
+from aiocontainer.config import CgroupSettings, Resources
+from aiocontainer.errors import CgroupError, UnsupportedFeature
+from tests.support.cgroups import LAYOUT, existing, python, run_inside, running
+
+pytestmark = [
+    pytest.mark.anyio,
+    pytest.mark.needs("root"),
+    pytest.mark.needs("systemd"),
+    pytest.mark.needs("cgroup-v2-pure"),
+]
+
+
+def opened(**options: str) -> Cgroup:
+    settings = CgroupSettings(mode="systemd", **options)  # type: ignore[arg-type]
+    return open_cgroup(LAYOUT, settings, f"test-{uuid.uuid4().hex[:8]}")
+
+
+@pytest.fixture
+async def group() -> AsyncIterator[Cgroup]:
+    made = opened()
+    await made.acreate()
+    yield made
+    made.kill()
+    await made.remove()
+    assert existing(made) == []
+
+
+def property_of(group: Cgroup, name: str) -> str:
+    unit = os.path.basename(group.directories[0])
+    command = ["systemctl", "show", "--value", "-p", name, unit]
+    return subprocess.run(command, capture_output=True, text=True).stdout.strip()
+
+
+async def test_the_scope_is_where_it_was_foretold_and_delegated(group: Cgroup) -> None:
+    assert existing(group) == list(group.directories)
+    assert property_of(group, "ActiveState") == "active"
+    assert property_of(group, "Delegate") == "yes"
+    assert property_of(group, "Slice") == "system.slice"
+    assert "/sys/fs/cgroup" + property_of(group, "ControlGroup") == group.directories[0]
+    assert {"cpu", "memory", "pids", "io"} <= set(group.paths)
+
+
+async def test_it_is_used_like_any_other(group: Cgroup) -> None:
+    group.apply(Resources(pids_limit=5, memory={"limit_bytes": "32MiB"}, devices=()))
+    with running(group) as process:
+        assert group.pids() == [process.pid]
+        await group.freeze()
+        assert group.frozen
+        group.kill()
+        assert process.wait(60) == -9
+    await group.wait_empty()
+    status, _ = run_inside(group, *python("b = bytearray(256 << 20)"))
+    assert status == -9
+    assert group.oom_kills() == 1
+
+
+async def test_our_limits_outlive_a_reload_of_systemd(group: Cgroup) -> None:
+    group.apply(Resources(pids_limit=7, devices=()))
+    await anyio.run_process(["systemctl", "daemon-reload"])
+    pids = group.stats().pids
+    assert pids is not None
+    assert pids.limit == 7
+
+
+async def test_systemd_forgets_it_when_it_is_removed() -> None:
+    group = opened()
+    await group.acreate()
+    await group.remove()
+    assert existing(group) == []
+    with anyio.fail_after(60):
+        while property_of(group, "LoadState") != "not-found":  # noqa: ASYNC110
+            await anyio.sleep(0.1)
+
+
+async def test_it_can_be_in_another_slice() -> None:
+    group = opened(parent="aiocontainer-test.slice")
+    await group.acreate()
+    try:
+        assert "/aiocontainer.slice/aiocontainer-test.slice/" in group.directories[0]
+        assert existing(group) == list(group.directories)
+    finally:
+        await group.remove()
+        await anyio.run_process(["systemctl", "stop", "aiocontainer.slice"])
+
+
+async def test_a_name_that_is_taken_is_refused_and_its_owner_unharmed(
+    group: Cgroup,
+) -> None:
+    settings = CgroupSettings(mode="systemd")
+    again = open_cgroup(LAYOUT, settings, group.name)
+    with pytest.raises(CgroupError):
+        await again.acreate()
+    assert existing(group) == list(group.directories)
+    assert property_of(group, "ActiveState") == "active"
+
+
+async def test_cancelled_while_systemd_is_asked_nothing_is_left() -> None:
+    group = opened()
+    with anyio.move_on_after(0.001) as scope:
+        await group.acreate()
+        await anyio.sleep_forever()
+    assert scope.cancelled_caught
+    await group.remove()
+    with anyio.fail_after(60):
+        while existing(group):  # noqa: ASYNC110
+            await anyio.sleep(0.1)
+
+
+async def test_a_plain_group_can_be_a_scope() -> None:
+    settings = CgroupSettings(mode="systemd")
+    async with CGroup(f"test-{uuid.uuid4().hex[:8]}", settings=settings) as made:
+        process = await made.open_process(["sleep", "60"])
+        assert made.pids() == [process.pid]
+        directories = made.cgroup.directories
+    assert await process.wait() == -9
+    await process.aclose()
+    assert not any(os.path.isdir(directory) for directory in directories)
+
+
+async def test_a_missing_bus_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/nowhere")
+    group = opened()
+    with pytest.raises(UnsupportedFeature, match="/nowhere"):
+        await group.acreate()
+    assert existing(group) == []
