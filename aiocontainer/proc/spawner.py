@@ -27,7 +27,7 @@ from .._sys import constants as c
 from .._sys import mounts, pidfd
 from ..errors import SpawnerError
 from . import init_pipe
-from .helper.init_program import create_memfd
+from .helper.init_program import create_memfd, seal
 
 _CONTROL: Final = 3  # proc.helper.server.CONTROL
 _BOOT: Final = (
@@ -235,10 +235,7 @@ def _sealed_copy(executable: str) -> int:
         with open(executable, "rb", buffering=0) as source:
             while os.sendfile(memfd, source.fileno(), None, 1 << 30):
                 pass
-        try:
-            fcntl.fcntl(memfd, fcntl.F_ADD_SEALS, c.F_SEAL_ALL)
-        except OSError:  # F_SEAL_EXEC is of Linux 6.3
-            fcntl.fcntl(memfd, fcntl.F_ADD_SEALS, c.F_SEAL_ALL & ~c.F_SEAL_EXEC)
+        seal(memfd)
         # Only a read-only description can be executed while it is open.
         return os.open(f"/proc/self/fd/{memfd}", os.O_RDONLY | os.O_CLOEXEC)
     finally:

@@ -14,6 +14,7 @@ import os
 import struct
 
 from ..._sys import constants as c
+from ..._sys import mounts
 
 _CODE = {
     "x86_64": (
@@ -68,11 +69,47 @@ def elf(machine: str) -> bytes:
 
 
 def make() -> int:
-    """A sealed memfd that holds the executable; its descriptor."""
+    """The executable, for all containers, where none of them can change it: a
+    descriptor.
+
+    A container's root reaches it as /proc/1/exe. A sealed memfd keeps its content, but
+    not its mode or ACL, and who takes the x bits away stops every later container.
+    """
+    try:
+        return _on_readonly_mount()
+    except OSError:  # not privileged
+        return _sealed_memfd()
+
+
+def _on_readonly_mount() -> int:
+    options = ((b"size", b"64k"), (b"nr_inodes", b"8"), (b"mode", b"755"))
+    attributes = c.MOUNT_ATTR_NOSUID | c.MOUNT_ATTR_NODEV
+    mount = mounts.new_filesystem(b"tmpfs", options, attributes)
+    try:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+        writing = os.open(b"init", flags, 0o555, dir_fd=mount)
+        os.write(writing, elf(c.MACHINE))
+        os.close(writing)
+        # The only mount there is of this file system, and it is attached nowhere.
+        mounts.set_attributes(mount, c.MOUNT_ATTR_RDONLY)
+        return os.open(b"init", os.O_RDONLY | os.O_CLOEXEC, dir_fd=mount)
+    finally:
+        os.close(mount)
+
+
+def _sealed_memfd() -> int:
     memfd = create_memfd("aiocontainer-init")
     os.write(memfd, elf(c.MACHINE))
-    fcntl.fcntl(memfd, fcntl.F_ADD_SEALS, c.F_SEAL_ALL & ~c.F_SEAL_EXEC)
+    seal(memfd)
     return memfd
+
+
+def seal(memfd: int) -> None:
+    """Nothing can be written to it any more, nor its x bits changed (Linux 6.3)."""
+    try:
+        fcntl.fcntl(memfd, fcntl.F_ADD_SEALS, c.F_SEAL_ALL)
+    except OSError:
+        fcntl.fcntl(memfd, fcntl.F_ADD_SEALS, c.F_SEAL_ALL & ~c.F_SEAL_EXEC)
 
 
 def create_memfd(name: str) -> int:
