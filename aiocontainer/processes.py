@@ -29,6 +29,7 @@ from .proc.launch import Request, launch, start_slots, usage_of
 from .proc.process import Process
 from .proc.result import ExitReason, Usage
 from .proc.stdio import DEVNULL, Stdio, open_stdio
+from .proc.uncancelled import uncancelled
 from .watching import Watching
 
 
@@ -109,8 +110,8 @@ class Processes:
                 return
             with starting():
                 init = Request(None, self._config)
-                stdio = open_stdio(DEVNULL, DEVNULL, DEVNULL)
                 async with start_slots():
+                    stdio = open_stdio(DEVNULL, DEVNULL, DEVNULL)
                     self.first = await self._start_first(init, stdio)
 
     def kill_by_request(self) -> None:
@@ -136,21 +137,20 @@ class Processes:
             CgroupBusy: a process can't be ended.
         """
         self.closed = True
-        with anyio.CancelScope(shield=True):
-            async with self._starting:
-                # Pid 1 last: it can't end before the others have been reaped.
-                known = [p for p in (*self.later, self.first) if p is not None]
-                try:
-                    running = [p for p in known if p.blame(ExitReason.CANCELLED)]
-                    if running:
-                        self.kill()
-                    for process in known:
-                        await process.end()
-                finally:
-                    for process in self._all:
-                        process.close_streams()
-                    self.later.clear()
-                    await self._remove_cgroup()
+        await uncancelled(self._destroy)
+
+    async def _destroy(self) -> None:
+        async with self._starting:
+            # Pid 1 last: it can't end before the others have been reaped.
+            known = [p for p in (*self.later, self.first) if p is not None]
+            if [p for p in known if p.blame(ExitReason.CANCELLED)]:
+                self.kill()
+            for process in known:
+                await process.end()
+            for process in self._all:
+                process.close_streams()
+            await self._remove_cgroup()
+            self.later.clear()
 
     async def _start_first(self, request: Request, stdio: Stdio) -> Process:
         started = time.monotonic()
@@ -164,8 +164,7 @@ class Processes:
         except BaseException as error:
             spawner.forget(key)
             killed = _killed_for_memory(self.cgroup)
-            with anyio.CancelScope(shield=True):
-                await self._remove_cgroup()
+            await uncancelled(self._remove_cgroup)
             if killed and isinstance(error, HandshakeError):
                 reason = "out of memory: the limit is too small to start in"
                 raise SetupError("set up the container", reason) from error
@@ -197,8 +196,7 @@ class Processes:
         except BaseException as error:
             spawner.forget(key, at_once=True)
             if cgroup is not None:
-                with anyio.CancelScope(shield=True):
-                    await cgroup.remove()
+                await uncancelled(lambda: _kill_and_remove(cgroup))
             is_over = first.ended or sys_pidfd.is_exiting(first.pid)
             if is_over and isinstance(error, ContainerError):
                 raise StatusError("stopped", "start a process") from error
@@ -253,9 +251,7 @@ class Processes:
         self.watching.end()
         cgroup = self.cgroup
         if cgroup is not None:
-            if not cgroup.try_remove():
-                cgroup.kill()  # what outlives the first process without a pid namespace
-                await cgroup.remove()
+            await _kill_and_remove(cgroup)
             self.cgroup = None
         # A name that we made up never comes again: the janitor may hear of it late.
         spawner.forget(self._key, at_once=not self._named_by_us)
@@ -301,6 +297,12 @@ def starting() -> Iterator[None]:
         yield
     except OSError as error:
         raise SetupError("start a process", error.strerror or str(error)) from error
+
+
+async def _kill_and_remove(cgroup: Cgroup) -> None:
+    if not cgroup.try_remove():
+        cgroup.kill()  # what outlives the first process without a pid namespace
+        await cgroup.remove()
 
 
 def _killed_for_memory(cgroup: Cgroup | None) -> bool:

@@ -18,6 +18,7 @@ from ..errors import ContainerError, ExecError, HandshakeError, SetupError
 from ..plan import steps
 from ..plan.compile import Plan
 from . import init_pipe, spawner
+from .uncancelled import uncancelled
 
 _ANCILLARY: Final = socket.CMSG_SPACE(4)
 _PATIENCE_S: Final = 10.0
@@ -54,6 +55,8 @@ class _Progress:
     reset: bool = False
     """The child ended with GO unread."""
     closed: bool = False
+    status: int | None = None
+    """How the child ended, where it did."""
 
     @property
     def executed(self) -> bool:
@@ -116,19 +119,18 @@ async def start(
             await anyio.wait_readable(ours)
             _receive_all(ours, progress)
         if progress.executed:
+            if progress.intermediate >= 0:
+                await uncancelled(lambda: _collect_intermediate(progress))
             return Child(progress.pid, progress.pidfd, progress.terminal)
-        with anyio.CancelScope(shield=True):
-            error = await _failure(plan, server, progress)
-        raise error
+        await uncancelled(lambda: _collect(progress))
+        await _check_spawner(server, progress)
+        raise _failure(plan, server, progress)
     except BaseException:
-        if server is not None and not (progress.closed and progress.pidfd < 0):
-            with anyio.CancelScope(shield=True), anyio.move_on_after(_PATIENCE_S):
-                await _end(ours, progress)
+        if server is not None:
+            await uncancelled(lambda: _end(ours, progress))
         raise
     finally:
         ours.close()
-        if progress.intermediate >= 0:
-            await _reap_intermediate(progress.intermediate)
 
 
 def _receive_all(pipe: socket.socket, progress: _Progress) -> None:
@@ -196,30 +198,44 @@ def _pid_of(pidfd: int) -> int:
     return -1
 
 
-async def _failure(
-    plan: Plan, server: spawner.Spawner, progress: _Progress
-) -> ContainerError:
-    """Collect the child; what it failed of."""
-    exit_status: int | None = None
-    was_known = progress.pidfd >= 0
-    if was_known:
+async def _collect(progress: _Progress) -> None:
+    """Wait for the end of the child and of what went before it, and reap them."""
+    if progress.pidfd >= 0:
         ended = await _await_end(progress.pidfd)
-        exit_status = None if ended is None else ended.status
+        progress.status = None if ended is None else ended.status
         progress.pidfd = _close(progress.pidfd)
-    elif progress.pid > 0:
+    elif progress.refused is not None and progress.pid > 0:
         await _await_end_of_pid(progress.pid)
+    await _collect_intermediate(progress)
     if progress.terminal is not None:
         os.close(progress.terminal)
         progress.terminal = None
+
+
+async def _collect_intermediate(progress: _Progress) -> None:
+    if progress.intermediate >= 0:
+        await _await_end(progress.intermediate)
+        progress.intermediate = _close(progress.intermediate)
+
+
+async def _check_spawner(server: spawner.Spawner, progress: _Progress) -> None:
+    """Raise if there never was a child because the spawner was lost."""
+    is_silent = not progress.pid and progress.failed is None
+    if is_silent and await server.has_ended():
+        raise spawner.lost(server)
+
+
+def _failure(
+    plan: Plan, server: spawner.Spawner, progress: _Progress
+) -> ContainerError:
+    """What the child failed of."""
     if progress.failed is not None:
         return _error(plan, progress.failed)
     if progress.refused is not None:
         error = SetupError("take over the process", str(progress.refused.strerror))
         error.__cause__ = progress.refused
         return error
-    if not was_known and await server.has_ended():
-        return spawner.lost(server)
-    how = "unknown" if exit_status is None else str(exit_status)
+    how = "unknown" if progress.status is None else str(progress.status)
     return HandshakeError(f"the child ended before it could execute, status {how}")
 
 
@@ -246,16 +262,13 @@ def _error(plan: Plan, message: bytes) -> ContainerError:
 
 async def _end(pipe: socket.socket, progress: _Progress) -> None:
     """Kill and reap the child of an abandoned start, after its HELLO if need be."""
-    while progress.pidfd < 0 and not progress.closed:
-        await anyio.wait_readable(pipe)
-        _receive_all(pipe, progress)
-    if progress.terminal is not None:
-        os.close(progress.terminal)
-        progress.terminal = None
+    with anyio.move_on_after(_PATIENCE_S):
+        while progress.pidfd < 0 and not progress.closed:
+            await anyio.wait_readable(pipe)
+            _receive_all(pipe, progress)
     if progress.pidfd >= 0:
         sys_pidfd.send_signal(progress.pidfd, signal.SIGKILL)
-        await _await_end(progress.pidfd)
-        progress.pidfd = _close(progress.pidfd)
+    await _collect(progress)
 
 
 async def _await_end(pidfd: int) -> sys_pidfd.Exit | None:
@@ -271,12 +284,6 @@ async def _await_end_of_pid(pid: int) -> None:
     with anyio.move_on_after(_PATIENCE_S):
         while not sys_pidfd.reap_by_pid(pid):  # noqa: ASYNC110
             await anyio.sleep(0.001)
-
-
-async def _reap_intermediate(pidfd: int) -> None:
-    with anyio.CancelScope(shield=True):
-        await _await_end(pidfd)
-    os.close(pidfd)
 
 
 def _close(descriptor: int) -> int:

@@ -19,6 +19,7 @@ from .result import ExitReason, Usage
 from .stdio import Stdio
 from .streams import ReceiveStream, SendStream
 from .terminal import Terminal
+from .uncancelled import uncancelled
 
 KILL_PATIENCE_S: Final = 10.0
 """How long the end of a killed process is waited for: one in uninterruptible sleep
@@ -255,9 +256,11 @@ class Process(abc.Process):
 
         Not cancellable: an unreaped process would stay a zombie.
         """
-        if self.ended:
-            return
-        with anyio.CancelScope(shield=True), anyio.move_on_after(KILL_PATIENCE_S):
+        if not self.ended:
+            await uncancelled(lambda: self._end(cause))
+
+    async def _end(self, cause: ExitReason) -> None:
+        with anyio.move_on_after(KILL_PATIENCE_S):
             self.kill_because(cause)
             await self.wait_for_end()
 
