@@ -8,6 +8,7 @@ import os
 from ctypes import (
     Structure,
     byref,
+    c_char_p,
     c_int,
     c_size_t,
     c_uint64,
@@ -48,6 +49,8 @@ _clone = syscall(
 )
 _setns = syscall(c.number("setns"), c_int, c_int)
 _unshare = syscall(c.number("unshare"), c_ulong)
+_sethostname = libc.function("sethostname", c_char_p, c_size_t)
+_setdomainname = libc.function("setdomainname", c_char_p, c_size_t)
 
 clone3_refused = False
 """Set where clone3 answers ENOSYS: some seccomp profiles hide it (they can't look into
@@ -114,3 +117,13 @@ def open_namespace(path: bytes) -> int:
         path=path,
     )
     return found
+
+
+def set_hostname(name: bytes) -> None:
+    """sethostname(2)."""
+    call("sethostname", _sethostname, name, len(name))
+
+
+def set_domainname(name: bytes) -> None:
+    """setdomainname(2)."""
+    call("setdomainname", _setdomainname, name, len(name))

@@ -7,10 +7,9 @@ import errno
 import os
 import resource
 import stat
-from ctypes import c_char_p, c_size_t
 
 from ..._sys import constants as c
-from ..._sys import descriptors, identity, libc, namespaces, network, paths, terminal
+from ..._sys import descriptors, identity, namespaces, network, paths, terminal
 from ..._sys import mounts as sys_mounts
 from ..._sys.libc import call, fail
 from ..._sys.seccomp import Filter
@@ -74,17 +73,13 @@ def open_root(context: Context) -> None:
 
 
 def set_hostname(_context: Context, name: bytes) -> None:
-    """sethostname(2) in our UTS namespace."""
-    call("sethostname", _set_hostname, name, len(name))
+    """Name of the machine in our UTS namespace."""
+    namespaces.set_hostname(name)
 
 
 def set_domainname(_context: Context, name: bytes) -> None:
-    """setdomainname(2) in our UTS namespace."""
-    call("setdomainname", _set_domainname, name, len(name))
-
-
-_set_hostname = libc.function("sethostname", c_char_p, c_size_t)
-_set_domainname = libc.function("setdomainname", c_char_p, c_size_t)
+    """NIS domain name in our UTS namespace."""
+    namespaces.set_domainname(name)
 
 
 def bring_up_loopback(_context: Context) -> None:

@@ -7,7 +7,6 @@ file system's code as the host's root.
 
 from __future__ import annotations
 
-import ctypes
 import os
 import sys
 
@@ -31,7 +30,6 @@ def warm_up() -> None:
         os.stat("/nonexistent/aiocontainer")
     except OSError as error:
         error.add_note(str(error))
-    ctypes.get_errno()
 
 
 def lock() -> None:
