@@ -19,10 +19,11 @@ from typing import Any
 import pytest
 
 from aiocontainer import Config, Container, ContainerError, Mount, Namespaces, run
-from aiocontainer.proc import handshake, spawner
+from aiocontainer.proc import handshake
 from tests.support import trojans
 from tests.support.capabilities import needs
 from tests.support.rootfs import make_rootfs
+from tests.support.tracing import traced
 
 pytestmark = [
     pytest.mark.anyio,
@@ -179,7 +180,8 @@ async def test_after_the_root_has_changed_only_user_files_are_opened(
 ) -> None:
     await run(Config(rootfs=rootfs), ["true"])  # the spawner is there
     log = tmp_path / "log"
-    with _traced(log):
+    calls = "open,openat,openat2,execve,execveat,pivot_root,setns,mmap"
+    with traced(log, "-e", f"trace={calls}"):
         for settings in ({}, {"user": "tester", "groups": ["audio"]}, {"cwd": "/none"}):
             config = Config(rootfs=rootfs, **settings)
             with contextlib.suppress(ContainerError):
@@ -193,27 +195,6 @@ async def test_after_the_root_has_changed_only_user_files_are_opened(
     inside = _opened_inside(log.read_text())
     assert len(inside) > 5, "the trace shows nothing; the test proves nothing"
     assert not [path for path in inside if not OPENED_INSIDE.fullmatch(path)]
-
-
-@contextlib.contextmanager
-def _traced(log: Path) -> Iterator[None]:
-    """Trace the spawner and all that it clones."""
-    running = spawner.peek()
-    assert running is not None
-    calls = "open,openat,openat2,execve,execveat,pivot_root,setns,mmap"
-    tracer = subprocess.Popen(
-        ["strace", "-f", "-e", f"trace={calls}", "-o", log, "-p", str(running.pid)],
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert tracer.stderr
-    try:
-        assert "attached" in tracer.stderr.readline()
-        yield
-    finally:
-        tracer.terminate()
-        tracer.wait(10)
-        tracer.stderr.close()
 
 
 def _opened_inside(log: str) -> list[str]:
