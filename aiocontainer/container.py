@@ -9,7 +9,7 @@ from typing import Literal, Self, TypeAlias, Unpack
 
 import anyio
 
-from .cgroups import Cgroup, CgroupStats
+from .cgroups import Cgroup
 from .config import Config, ProcessChanges, Resources, override
 from .config.units import parse_size
 from .errors import ConfigError, StatusError, UnsupportedFeature
@@ -31,6 +31,7 @@ from .proc.result import Result
 from .proc.run import RunOptions, finish, not_started
 from .proc.stdio import DEVNULL, PIPE, StdioSource, open_stdio
 from .processes import Processes, starting
+from .statistics import ContainerStats, sample
 
 Status: TypeAlias = Literal["created", "running", "paused", "stopped"]
 
@@ -246,16 +247,17 @@ class Container:
         """
         await self._grouped("resume").thaw()
 
-    def stats(self) -> CgroupStats:
-        """Everything that the container's cgroup counts, now.
+    async def stats(self) -> ContainerStats:
+        """Everything that is counted of the container, now. Doesn't wait.
 
         Raises:
             StatusError: the container isn't running.
             UnsupportedFeature: it has no cgroup.
         """
-        return self._grouped("read statistics").stats()
+        cgroup = self._grouped("read statistics")
+        return sample(cgroup, self._processes.network_pid)
 
-    def set(self, resources: Resources, *, may_kill: bool = False) -> None:
+    async def set(self, resources: Resources, *, may_kill: bool = False) -> None:
         """Change limits. Fields that are ``None`` stay as they are.
 
         Args:
@@ -269,16 +271,16 @@ class Container:
         """
         self._grouped("change limits").update(resources, may_kill=may_kill)
 
-    def watch_stats(self, interval: float = 1.0) -> Sampler[CgroupStats]:
+    def watch_stats(self, interval: float = 1.0) -> Sampler[ContainerStats]:
         """Statistics every ``interval`` seconds, as an async iterator of `Sample`.
 
         The schedule is fixed: no drift, and no burst after a stall. A reader that is
         late is told how many samples it missed. The last sample is taken when the
         container ends; then the iterator ends. Errors as `stats`.
         """
-        return self._processes.watching.samples(
-            self._grouped("read statistics"), interval
-        )
+        cgroup = self._grouped("read statistics")
+        pid = self._processes.network_pid
+        return self._processes.watching.samples(cgroup, pid, interval)
 
     # -- events ----------------------------------------------------------------
 

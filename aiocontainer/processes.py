@@ -20,7 +20,6 @@ from .errors import (
     HandshakeError,
     SetupError,
     StatusError,
-    UnsupportedFeature,
 )
 from .plan import compile as plans
 from .proc import spawner
@@ -68,6 +67,13 @@ class Processes:
     def ended(self) -> bool:
         """The first process has ended, or all of them were."""
         return self.closed or (self.first is not None and self.first.ended)
+
+    @property
+    def network_pid(self) -> int | None:
+        """A process that tells of the container's own network namespace."""
+        if self.first is None or self._config.namespaces.network == "host":
+            return None
+        return self.first.pid
 
     def check_open(self) -> None:
         """Raise `StatusError` where no process can be started any more."""
@@ -219,8 +225,6 @@ class Processes:
 
     async def _make_cgroup(self) -> Cgroup | None:
         settings = self._config.cgroup
-        if settings.mode == "systemd":
-            raise UnsupportedFeature("cgroup.mode systemd", "not implemented")
         cgroup = open_cgroup(detect(), settings, self._name)
         if cgroup.version == 0:
             cgroup.apply(self._config.resources)  # raises if anything is to be limited
@@ -228,7 +232,7 @@ class Processes:
         # Written down before it is made: whoever comes after a SIGKILL has to know.
         try:
             await spawner.watch_directories(self._key, cgroup.directories)
-            cgroup.create()
+            await cgroup.acreate()
         except BaseException:
             # It may be another container's, which nobody is to remove or kill in.
             spawner.forget(self._key, at_once=True)

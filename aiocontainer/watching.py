@@ -6,7 +6,7 @@ import weakref
 from collections.abc import Iterator
 from typing import Any, Literal
 
-from .cgroups import Cgroup, CgroupStats
+from .cgroups import Cgroup
 from .errors import CgroupError, UnsupportedFeature
 from .notify import (
     CgroupEventsSource,
@@ -32,6 +32,7 @@ from .notify import (
 from .notify.exits import ExitSource
 from .proc.process import Process
 from .proc.result import Usage
+from .statistics import ContainerStats, sample
 
 
 class Watching:
@@ -41,7 +42,7 @@ class Watching:
         self._name = name
         self._exits = ExitSource(name)
         self._hub: EventHub | None = None
-        self._samplers: weakref.WeakSet[Sampler[CgroupStats]] = weakref.WeakSet()
+        self._samplers: weakref.WeakSet[Sampler[ContainerStats]] = weakref.WeakSet()
         self._first: Process | None = None
         self._over = False
 
@@ -92,16 +93,21 @@ class Watching:
         )
         return self._opened(cgroup).subscribe(Pressure, sources=[source])
 
-    def samples(self, cgroup: Cgroup, interval_s: float) -> Sampler[CgroupStats]:
-        """Statistics on a schedule."""
+    def samples(
+        self, cgroup: Cgroup, pid: int | None, interval_s: float
+    ) -> Sampler[ContainerStats]:
+        """Statistics on a schedule; ``pid`` as for `statistics.sample`."""
+        previous: ContainerStats | None = None
 
-        def read() -> CgroupStats:
+        def read() -> ContainerStats:
+            nonlocal previous
             if self._first is not None:
                 self._first.look()  # nobody else may be waiting for its end
             try:
-                return cgroup.stats()
+                previous = sample(cgroup, pid, previous)
             except CgroupError as error:  # the sampler knows what ENODEV means
                 raise error.__cause__ or error from None
+            return previous
 
         sampler = Sampler(read, interval_s)
         if self._over:

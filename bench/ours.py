@@ -129,14 +129,14 @@ class Ours:
         samples = []
         for _ in range(times):
             began = time.monotonic_ns()
-            container.stats()
+            await container.stats()
             samples.append(time.monotonic_ns() - began)
         return samples
 
     async def stats_files(self) -> list[str]:
         """Which files one full sample reads (seen by an audit hook and in /proc)."""
         container = await self.joined()
-        container.stats()
+        await container.stats()
         seen: list[str] = []
         listening = True
 
@@ -145,7 +145,7 @@ class Ours:
                 seen.append(arguments[0])
 
         sys.addaudithook(note)
-        container.stats()
+        await container.stats()
         listening = False
         return [path for path in seen if os.path.exists(path)]
 

@@ -13,6 +13,7 @@ from anyio import abc
 
 from .._sys import pidfd as sys_pidfd
 from . import spawner
+from .capture import Sink, communicate
 from .ends import Ends
 from .handshake import Child
 from .result import ExitReason, Usage
@@ -219,6 +220,33 @@ class Process(abc.Process):
                 self._ends.close()
             os.close(self._pidfd)
             self._pidfd = -1
+
+    async def communicate(
+        self, input: bytes | None = None
+    ) -> tuple[bytes | None, bytes | None]:
+        """Send ``input``, receive what it prints, and wait until it has ended.
+
+        Returns:
+            What came from stdout and stderr; ``None`` where that isn't a ``PIPE``.
+
+        Cancelling leaves the process running; what had been received is lost.
+        """
+        sink = Sink(None)
+        outputs = [
+            (stream, channel)
+            for stream, channel in (
+                (self.stdout, sink.stdout),
+                (self.stderr, sink.stderr),
+            )
+            if stream is not None
+        ]
+        await communicate(
+            self.wait_for_end, outputs, stdin=self.stdin, data=input or b""
+        )
+        return (
+            None if self.stdout is None else sink.stdout.getvalue(),
+            None if self.stderr is None else sink.stderr.getvalue(),
+        )
 
     # -- ending -----------------------------------------------------------------------
 
