@@ -100,8 +100,9 @@ class SystemdCgroup(V2Cgroup):
 
     @property
     def directories(self) -> tuple[str, ...]:
-        """As `Cgroup.directories`."""
-        return (self._scope, f"{self._scope}/{_ASIDE}", *super().directories)
+        """As `Cgroup.directories`, without the scope: were it removed by us, systemd
+        would not see it become empty, and never forget it."""
+        return (f"{self._scope}/{_ASIDE}", *super().directories)
 
     def create(self) -> None:
         """Refuse.
@@ -150,13 +151,21 @@ class SystemdCgroup(V2Cgroup):
         if tree.remove_all(super().directories[::-1]):
             return False
         self._end_keeper()
-        return not tree.remove_all(self.directories[1::-1])
+        busy = tree.remove_all(self.directories[:1])
+        return not busy and not os.path.isdir(self._scope)
 
     async def remove(self, *, timeout_s: float = 5.0) -> None:
-        """As `Cgroup.remove`; systemd forgets an empty scope by itself."""
+        """As `Cgroup.remove`; the scope itself is removed by systemd."""
         await tree.remove_soon(super().directories[::-1], timeout_s)
         self._end_keeper()
-        await tree.remove_soon(self.directories[1::-1], timeout_s)
+        await tree.remove_soon(self.directories[:1], timeout_s)
+        pause_s = 0.001
+        with anyio.move_on_after(timeout_s):
+            while os.path.isdir(self._scope):
+                await anyio.sleep(pause_s)
+                pause_s = min(pause_s * 2, 0.1)
+            return
+        await tree.remove_soon((self._scope,), 0)
 
     def _end_keeper(self) -> None:
         keeper, self._keeper = self._keeper, None

@@ -146,6 +146,7 @@ async def test_what_is_frozen_can_be_killed(group: Cgroup) -> None:
         group.kill()
         assert process.wait(10) == -signal.SIGKILL
         assert group.pids() == []
+        assert not group.frozen
 
 
 @WITHOUT_TWIN

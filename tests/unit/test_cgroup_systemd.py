@@ -69,7 +69,6 @@ def test_directories_are_known_before_systemd_is_asked(
     v2 = Hierarchy("/c", "/", own, writable=True)
     group = SystemdCgroup(v2, "box", None, ["pids"], uid=uid)
     assert group.directories == (
-        scope,
         f"{scope}/aside",
         f"{scope}/box",
         f"{scope}/box/main",

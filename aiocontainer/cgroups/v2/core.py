@@ -95,13 +95,15 @@ def _write(directory: str, value: str) -> None:
 def kill(directory: str) -> bool:
     """Send SIGKILL to everything inside and below, at once and without a race.
 
-    Frozen processes die too. A cgroup that is gone has nothing left to kill.
+    Frozen processes die too; the cgroup is thawed, for who may come next. One that is
+    gone has nothing left to kill.
 
     Returns:
         Whether the kernel can (5.14 and later).
     """
     try:
         write(directory + "/cgroup.kill", "1")
+        write(directory + "/cgroup.freeze", "0")
     except FileNotFoundError:
         return read_optional(directory + "/cgroup.procs") is None
     except OSError as error:
