@@ -186,11 +186,7 @@ SOURCES: tuple[Callable[[], Iterable[Item]], ...] = (
 def difference(before: Snapshot, after: Snapshot) -> set[str]:
     """What came and stayed, and what went that should have stayed, in words."""
     came = {f"left behind: {item}" for item in after - before}
-    went = {
-        f"gone: {item}"
-        for item in before - after
-        if item.kind in BOTH_WAYS or item.kind.startswith("descriptor of")
-    }
+    went = {f"gone: {item}" for item in before - after if item.kind in BOTH_WAYS}
     return came | went
 
 
