@@ -130,7 +130,8 @@ class Processes:
     def kill(self) -> None:
         """SIGKILL for all; their end is not waited for."""
         if self.first is not None and self._frame.own_pids:
-            sys_pidfd.send_signal(self.first.pidfd, signal.SIGKILL)
+            if not self.first.ended:  # its pidfd is closed with its end
+                sys_pidfd.send_signal(self.first.pidfd, signal.SIGKILL)
         elif self.cgroup is not None:
             self.cgroup.kill()
         if self.cgroup is not None and self.cgroup.frozen:

@@ -200,7 +200,7 @@ def frame(config: Config) -> Frame:
         Part.of(file_system(config) if own_mounts else ()),
         Part.of(become_root(config) if own_mounts else (s.OpenRoot(),)),
         sum(_KINDS[kind] for kind, choice in choices.items() if choice != "host"),
-        choices["pid"] != "host",
+        choices["pid"] == "new",
     )
 
 
@@ -269,7 +269,7 @@ def join(
         0,
         (),
         (),
-        pidfd if container.own_pids else None,
+        pidfd if container.join_kinds & c.CLONE_NEWPID else None,
         _oom_score(settings),
         (Part.of(steps), *_process(settle(settings), program)),
     )

@@ -289,6 +289,22 @@ async def test_each_namespace_can_be_joined_by_its_path(
         assert os.readlink(path) == wanted
 
 
+async def test_in_a_joined_pid_namespace_all_of_ours_end_and_only_ours(
+    rootfs: Path,
+) -> None:
+    """The first process isn't pid 1 there: its end is not everybody's."""
+    async with Container(Config(rootfs=rootfs)) as pod:
+        mine = await pod.start(["sleep", "100"])
+        spaces = Namespaces(pid=f"/proc/{pod.pid}/ns/pid")
+        async with Container(Config(rootfs=rootfs, namespaces=spaces)) as guest:
+            result = await guest.run(
+                ["sh", "-c", "sleep 200 & sleep 300 & wait"], timeout=0.2, init=False
+            )
+            assert result.reason == "timed_out"
+        assert (await shell_in(pod, "ps | grep -c '[s]leep [23]00' || true")) == "0\n"
+        assert not mine.ended
+
+
 async def test_two_containers_share_a_network(rootfs: Path) -> None:
     """As a pod does: the second joins the first by the path of its namespace."""
     async with Container(Config(rootfs=rootfs)) as one:
