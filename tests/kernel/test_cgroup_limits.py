@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -259,6 +260,33 @@ def test_values_written_before_a_refused_one_are_put_back(group: Cgroup) -> None
     file = "cpu.max" if V2 else "cpu.cfs_quota_us"
     with open(f"{group.paths['cpu']}/{file}") as text:
         assert text.read().split()[0] == "50000"
+
+
+@pytest.fixture
+def _root_passes_on_what_it_did() -> Iterator[None]:
+    """Controllers that a test had enabled in the root are not left so."""
+    assert LAYOUT.v2 is not None
+    control = Path(LAYOUT.v2.mount, "cgroup.subtree_control")
+    before = set(control.read_text().split())
+    yield
+    for controller in set(control.read_text().split()) - before:
+        control.write_text("-" + controller)
+
+
+@has("hugetlb")
+def test_huge_pages_are_limited_on_either_side_of_a_hybrid_machine(
+    _root_passes_on_what_it_did: None, group: Cgroup
+) -> None:
+    limit(group, hugepage_limits=[{"page_size": "2MB", "limit_bytes": "4MiB"}])
+    name = "limit_in_bytes" if "hugetlb" in LAYOUT.v1 else "max"
+    with open(f"{group.paths['hugetlb']}/hugetlb.2MB.{name}") as file:
+        assert int(file.read()) == 4 * MIB
+    assert group.stats().hugetlb["2MB"].usage_bytes == 0
+    group.update(
+        Resources(hugepage_limits=[{"page_size": "2MB", "limit_bytes": "unlimited"}])
+    )
+    with open(f"{group.paths['hugetlb']}/hugetlb.2MB.{name}") as file:
+        assert not file.read().startswith(str(4 * MIB))
 
 
 def test_a_value_that_the_kernel_refuses_is_named(group: Cgroup) -> None:

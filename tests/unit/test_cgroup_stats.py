@@ -1,5 +1,6 @@
 """Figures read from files that real kernels wrote."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -161,6 +162,23 @@ def test_a_sample_has_the_fields_of_runc_events() -> None:
         assert set(found["memory"]) >= {"usage", "swap", "kernel", "kernelTCP"}
         assert {"limit", "failcnt"} <= set(found["memory"]["usage"])
         assert set(found["cpuset"]) >= {"cpu_exclusive", "sched_load_balance"}
+
+
+def names_in(value: object, above: str = "") -> set[str]:
+    """Every name in nested mappings, with those above it; lists by their items."""
+    if isinstance(value, list):
+        return set().union(*(names_in(item, above + "[]") for item in value))
+    if not isinstance(value, dict):
+        return {above}
+    return set().union(*(names_in(v, f"{above}.{k}") for k, v in value.items()))
+
+
+def test_what_runc_prints_on_v1_is_there_under_the_same_names() -> None:
+    """The file is what runc 1.1 printed for a sleeping container on such a machine."""
+    runc = json.loads(text("runc/events_stats_v1.json"))["data"]
+    for part in ("raw", "psi"):  # not the same on all kernels
+        runc["memory"].pop(part, None)
+    assert names_in(runc) <= names_in(v1_stats().to_dict())
 
 
 def test_to_dict_keeps_the_values() -> None:

@@ -9,14 +9,15 @@ from ...errors import ControllerMissing, UnsupportedFeature
 from .. import pids
 from ..pressure import pressure
 from ..rdma import misc_limits, misc_stats, rdma_limits, rdma_stats
-from ..stats import BlkioStats, CgroupStats, CpuStats, MemoryStats, Usage
+from ..stats import BlkioStats, CgroupStats, CpuStats, HugetlbStats, MemoryStats, Usage
+from ..v2 import hugetlb as hugetlb_v2
 from ..writes import Reader, Write, reader_of
 from . import blkio, cpu, cpuacct, cpuset, devices, hugetlb, memory, net
 
 if TYPE_CHECKING:
     from ...config import Resources
 
-__all__ = ("pending_writes", "read_stats", "read_usage")
+__all__ = ("pending_writes", "read_stats", "read_usage", "wanted_of_twin")
 
 
 def read_stats(
@@ -44,10 +45,19 @@ def read_stats(
         memory=_memory(paths, unified, past_oom_kills, known_memory),
         pids=pids.stats(paths["pids"]) if "pids" in paths else None,
         blkio=_blkio(paths, unified),
-        hugetlb=hugetlb.stats(paths["hugetlb"]) if "hugetlb" in paths else {},
+        hugetlb=_hugetlb(paths, unified),
         rdma=rdma_stats(paths["rdma"]) if "rdma" in paths else {},
         misc=misc_stats(paths["misc"]) if "misc" in paths else {},
     )
+
+
+def _hugetlb(paths: Mapping[str, str], unified: str | None) -> dict[str, HugetlbStats]:
+    directory = paths.get("hugetlb")
+    if directory is None:
+        return {}
+    if directory == unified:
+        return hugetlb_v2.stats(directory)
+    return hugetlb.stats(directory)
 
 
 def _cpu(paths: Mapping[str, str], unified: str | None) -> CpuStats | None:
@@ -137,8 +147,29 @@ _LIMITS: Final[Mapping[str, Limits]] = {
 }
 
 
+_LIMITS_OF_TWIN: Final[Mapping[str, Limits]] = {
+    "hugetlb": hugetlb_v2.limits,
+    "rdma": rdma_limits,
+    "misc": misc_limits,
+}
+"""Those that hybrid machines may have on the cgroup2 side."""
+
+
+def wanted_of_twin(paths: Mapping[str, str], resources: Resources) -> list[str]:
+    """Controllers that are needed, and that only the cgroup2 twin may have."""
+    return [
+        controller
+        for controller, limits in _LIMITS_OF_TWIN.items()
+        if controller not in paths and limits(resources, _nothing)
+    ]
+
+
 def pending_writes(
-    paths: Mapping[str, str], resources: Resources, *, is_new: bool
+    paths: Mapping[str, str],
+    resources: Resources,
+    *,
+    is_new: bool,
+    unified: str | None = None,
 ) -> dict[str, list[Write]]:
     """What is to be written where, in the order that the kernel accepts.
 
@@ -151,6 +182,8 @@ def pending_writes(
     pending: dict[str, list[Write]] = {}
     for controller, limits in _LIMITS.items():
         directory = paths.get(controller, "")
+        if directory == unified:
+            limits = _LIMITS_OF_TWIN[controller]
         writes = limits(resources, reader_of(directory) if directory else _nothing)
         if writes and not directory:
             raise ControllerMissing(_any_of(paths), controller)

@@ -14,9 +14,10 @@ from ...errors import CgroupError, ControllerMissing
 from .. import tree
 from ..base import Entry, check_name
 from ..v2 import core
-from ..writes import perform, perform_or_restore
+from ..v2.enabling import controllers_for
+from ..writes import Write, perform, perform_or_restore
 from . import cpuset, freezer, memory
-from .controllers import pending_writes, read_stats, read_usage
+from .controllers import pending_writes, read_stats, read_usage, wanted_of_twin
 
 if TYPE_CHECKING:
     from ...config import Resources
@@ -256,10 +257,17 @@ class V1Cgroup:
 
     def apply(self, resources: Resources) -> None:
         """As `Cgroup.apply`."""
-        perform(pending_writes(self.paths, resources, is_new=True))
+        perform(self._pending(resources, is_new=True))
 
     def update(self, resources: Resources, *, may_kill: bool = False) -> None:
         """As `Cgroup.update`; v1 itself refuses a memory limit that would kill."""
         with tree.translated(self.name):
-            pending = pending_writes(self.paths, resources, is_new=False)
-            perform_or_restore(pending)
+            perform_or_restore(self._pending(resources, is_new=False))
+
+    def _pending(self, resources: Resources, *, is_new: bool) -> dict[str, list[Write]]:
+        twin = self.unified
+        wanted = [] if twin is None else wanted_of_twin(self.paths, resources)
+        if twin is not None and wanted:
+            have = controllers_for(twin, wanted, self._parents)
+            self.paths = {**self.paths, **dict.fromkeys(have, twin)}
+        return pending_writes(self.paths, resources, is_new=is_new, unified=twin)

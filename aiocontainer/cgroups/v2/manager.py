@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Final
 from ...errors import ConfigError, ControllerMissing
 from .. import tree
 from ..base import Entry, check_name
-from ..files import read, write
 from ..writes import perform, perform_or_restore
 from . import core, devices, memory
 from .controllers import pending_writes, read_stats, read_usage
+from .enabling import controllers_for, enable
 
 if TYPE_CHECKING:
     from ...config import Resources
@@ -104,24 +104,10 @@ class V2Cgroup:
 
     def _enable(self) -> None:
         """Have the wanted controllers enabled above, and see which there are now."""
-        wanted = frozenset(self.paths)
-        have = _controllers(self.directory)
-        if not wanted <= have:
-            for directory in self._above():
-                enable(directory, wanted - have)
-            have = _controllers(self.directory)
+        have = controllers_for(self.directory, tuple(self.paths), self._parents)
         for controller in sorted(self._required - have - WITHOUT_ENABLING):
             raise ControllerMissing(self.directory, controller)
-        self._set_controllers(wanted & have)
-
-    def _above(self) -> list[str]:
-        """The directories from the lowest that isn't ours down to our parent."""
-        found = []
-        directory = self.directory
-        for _ in range(self._parents + 1):
-            directory = directory.rpartition("/")[0]
-            found.append(directory)
-        return found[::-1]
+        self._set_controllers(have)
 
     def try_remove(self) -> bool:
         """As `Cgroup.try_remove`."""
@@ -224,33 +210,3 @@ class V2Cgroup:
             self.paths = {**self.paths, "devices": self.directory}
         elif "devices" in self._required:
             raise ControllerMissing(self.directory, "devices")
-
-
-def _controllers(directory: str) -> frozenset[str]:
-    return frozenset(read(directory + "/cgroup.controllers").split())
-
-
-def enable(directory: str, wanted: Collection[str]) -> None:
-    """Enable controllers for the children of a cgroup, as far as that can be done.
-
-    One that is refused (processes inside, real-time tasks, no permission) must not
-    keep the others away, so after a refusal each is tried alone.
-    """
-    missing = sorted(
-        (frozenset(wanted) & _controllers(directory)) - _enabled(directory)
-    )
-    if not missing:
-        return
-    control = directory + "/cgroup.subtree_control"
-    try:
-        write(control, " ".join("+" + name for name in missing))
-    except OSError:
-        for name in missing:
-            try:
-                write(control, "+" + name)
-            except OSError:
-                continue  # whoever needs it finds it missing, and says so
-
-
-def _enabled(directory: str) -> frozenset[str]:
-    return frozenset(read(directory + "/cgroup.subtree_control").split())
