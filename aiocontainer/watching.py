@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import weakref
 from collections.abc import Iterator
 from typing import Any, Literal
@@ -101,8 +102,11 @@ class Watching:
 
         def read() -> ContainerStats:
             nonlocal previous
+            was_over = self._over
             if self._first is not None:
                 self._first.look()  # nobody else may be waiting for its end
+            if self._over and not was_over:
+                raise OSError(errno.ENODEV, "the last sample has been taken")
             try:
                 previous = sample(cgroup, pid, previous)
             except CgroupError as error:  # the sampler knows what ENODEV means

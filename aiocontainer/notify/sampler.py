@@ -102,7 +102,10 @@ class Sampler(AsyncIterator[Sample[T]], Generic[T]):
                 if error.errno not in GONE:
                     raise
                 self._over = True
-                raise StopAsyncIteration from None
+                if self._final is None:
+                    raise StopAsyncIteration from None
+                final, self._final = self._final, None  # `read` has called `end`
+                return final
 
     async def _wait_until_due(self) -> None:
         due_s = self._due_s
