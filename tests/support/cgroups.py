@@ -16,7 +16,7 @@ from aiocontainer.config import CgroupSettings
 
 LAYOUT = detect()
 MIB = 1024 * 1024
-PARENT = "aiocontainer-test-parent"
+PARENT = f"aiocontainer-test-parent-{os.getpid()}"
 
 
 def new_group(mode: Any = "auto", **options: Any) -> Cgroup:
