@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import array
 import fcntl
+import importlib.util
 import itertools
 import marshal
 import os
@@ -198,14 +199,19 @@ def _environment() -> dict[str, str]:
     return {} if path is None else {"LD_LIBRARY_PATH": path}
 
 
+# Looked up now and not at first use: by then the program may stand in a directory that
+# others can write to, with "" in its sys.path.
+_PRCTL: Final = importlib.util.find_spec("_prctl")
+
+
 def _import_paths() -> list[str]:
     """Where this package and python-prctl are; after the standard library's places."""
-    import _prctl
-
+    if _PRCTL is None or _PRCTL.origin is None:
+        raise SpawnerError("python-prctl is not installed")
     package = os.path.dirname(
         os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     )
-    return list(dict.fromkeys((package, os.path.dirname(_prctl.__file__))))
+    return list(dict.fromkeys((package, os.path.dirname(_PRCTL.origin))))
 
 
 def _sealed_interpreter() -> tuple[str, int]:
