@@ -129,13 +129,14 @@ class Processes:
 
     def kill(self) -> None:
         """SIGKILL for all; their end is not waited for."""
-        if self.first is not None and self._frame.own_pids:
-            if not self.first.ended:  # its pidfd is closed with its end
-                sys_pidfd.send_signal(self.first.pidfd, signal.SIGKILL)
-        elif self.cgroup is not None:
-            self.cgroup.kill()
-        if self.cgroup is not None and self.cgroup.frozen:
-            self.cgroup.kill()
+        with ending():
+            if self.first is not None and self._frame.own_pids:
+                if not self.first.ended:  # its pidfd is closed with its end
+                    sys_pidfd.send_signal(self.first.pidfd, signal.SIGKILL)
+            elif self.cgroup is not None:
+                self.cgroup.kill()
+            if self.cgroup is not None and self.cgroup.frozen:
+                self.cgroup.kill()
 
     async def destroy(self) -> None:
         """End all, close their streams, and remove the cgroup; not cancellable.
@@ -144,7 +145,8 @@ class Processes:
             CgroupBusy: a process can't be ended.
         """
         self.closed = True
-        await uncancelled(self._destroy)
+        with ending():
+            await uncancelled(self._destroy)
 
     async def _destroy(self) -> None:
         async with self._starting:
@@ -197,7 +199,7 @@ class Processes:
             owner = self._frame.root_owner
             program, descriptors = request.program(stdio, owner)
             index = 1 + len(descriptors)
-            plan = plans.join(self._frame, self._name, request.settings, program, index)
+            plan = plans.join(self._frame, request.settings, program, index)
             cgroup = self._make_run_cgroup()
             child = await launch(key, plan, [*descriptors, first.pidfd], cgroup)
         except BaseException as error:
@@ -274,7 +276,8 @@ class _Run:
     def kill(self) -> None:
         """SIGKILL for it and its descendants; without a cgroup, for its session."""
         if self._cgroup is not None:
-            self._cgroup.kill()
+            with ending():
+                self._cgroup.kill()
         else:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._child.pid, signal.SIGKILL)
@@ -302,6 +305,15 @@ def starting() -> Iterator[None]:
         yield
     except OSError as error:
         raise SetupError("start a process", error.strerror or str(error)) from error
+
+
+@contextlib.contextmanager
+def ending() -> Iterator[None]:
+    """Make a `CgroupError` of what the kernel refuses while processes are ended."""
+    try:
+        yield
+    except OSError as error:
+        raise CgroupError("processes", f"can't be ended: {error.strerror}") from error
 
 
 async def _kill_and_remove(cgroup: Cgroup) -> None:

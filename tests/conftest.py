@@ -14,7 +14,7 @@ import pytest
 
 from aiocontainer._sys import libc
 
-from .support import capabilities, leaks
+from .support import capabilities, leaks, spawners
 from .support.rootfs import make_rootfs
 
 PR_SET_CHILD_SUBREAPER = 36
@@ -102,6 +102,14 @@ def _first_use() -> None:
         import uvloop
 
         uvloop.new_event_loop().close()  # libuv: one pipe for the signals of all loops
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cgroups() -> None:
+    """Cgroups of another run of these tests, on the same machine, are not our leaks."""
+    from aiocontainer.proc import spawner
+
+    spawners.record_names(spawner)
 
 
 @pytest.fixture(autouse=True)

@@ -14,7 +14,13 @@ from typing import Any, Final, NamedTuple
 import anyio
 
 from .._sys import pidfd as sys_pidfd
-from ..errors import ContainerError, ExecError, HandshakeError, SetupError
+from ..errors import (
+    ContainerError,
+    ExecError,
+    HandshakeError,
+    SetupError,
+    SpawnerError,
+)
 from ..plan import steps
 from ..plan.compile import Plan
 from . import init_pipe, spawner
@@ -91,8 +97,31 @@ async def start(
 
     Raises:
         SetupError, ExecError: a step failed; HandshakeError: the child ended by itself;
-        SpawnerError: the spawner was lost.
+        SpawnerError: the spawner was lost, and lost again.
     """
+    request = (
+        "start",
+        key,
+        plan.namespaces,
+        plan.go_through,
+        plan.clone_flags,
+        plan.pid_namespace,
+        cgroup,
+        plan.proc_files,
+        join_files,
+        plan.wire,
+        fault,
+    )
+    try:
+        return await _start(request, plan, descriptors)
+    except SpawnerError:
+        # No child of this request lives: it may be made again, by a new spawner.
+        return await _start(request, plan, descriptors)
+
+
+async def _start(
+    request: tuple[Any, ...], plan: Plan, descriptors: Sequence[int]
+) -> Child:
     ours, theirs = socket.socketpair(
         socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK
     )
@@ -101,19 +130,6 @@ async def start(
     try:
         with theirs:
             theirs.setblocking(True)
-            request = (
-                "start",
-                key,
-                plan.namespaces,
-                plan.go_through,
-                plan.clone_flags,
-                plan.pid_namespace,
-                cgroup,
-                plan.proc_files,
-                join_files,
-                plan.wire,
-                fault,
-            )
             server = await spawner.send(request, (theirs.fileno(), *descriptors))
         while not progress.closed:
             await anyio.wait_readable(ours)

@@ -8,6 +8,7 @@ interpreter, and started again if it was lost; containers don't depend on it to 
 from __future__ import annotations
 
 import array
+import contextlib
 import fcntl
 import importlib.util
 import itertools
@@ -155,10 +156,11 @@ class Spawner:
             if number >= 0:
                 os.close(number)
 
-    def reap(self) -> int | None:
-        """Its exit status if it has ended, collecting it."""
-        ended = pidfd.reap(self.pidfd)
-        return None if ended is None else ended.status
+    def end(self) -> None:
+        """Reap it. It closes its socket an instant before it has ended."""
+        pidfd.send_signal(self.pidfd, signal.SIGKILL)
+        with contextlib.suppress(ChildProcessError):
+            os.waitid(os.P_PIDFD, self.pidfd, os.WEXITED)
 
 
 def _spawn(control: int, words: int) -> int:
@@ -295,7 +297,7 @@ def lost(spawner: Spawner) -> SpawnerError:
         if _current is spawner:
             _current = None
             words = spawner.last_words()
-            spawner.reap()
+            spawner.end()
             spawner.close()
             return SpawnerError(
                 "the spawner was lost" + (f": {words}" if words else "")

@@ -11,15 +11,22 @@ from collections.abc import Awaitable, Callable
 
 import anyio
 
+from ..errors import CgroupError
+
 __all__ = ("uncancelled",)
 
 
 async def uncancelled(clean_up: Callable[[], Awaitable[object]]) -> None:
     """Await ``clean_up()``; a cancellation that comes meanwhile is raised afterwards.
 
-    Cancelled, it is begun again: it must be such that this does no harm, and short.
+    Cancelled, it is begun again, and so it is once when the kernel refuses: what isn't
+    cleaned up now stays for ever. It must be such that this does no harm, and short.
+
+    Raises:
+        OSError, ContainerError: it failed twice.
     """
     cancelled: BaseException | None = None
+    has_failed = False
     with anyio.CancelScope(shield=True):
         while True:
             try:
@@ -27,5 +34,9 @@ async def uncancelled(clean_up: Callable[[], Awaitable[object]]) -> None:
                 break
             except anyio.get_cancelled_exc_class() as error:
                 cancelled = error
+            except (OSError, CgroupError):
+                if has_failed:
+                    raise
+                has_failed = True
     if cancelled is not None:
         raise cancelled

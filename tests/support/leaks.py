@@ -202,12 +202,21 @@ def _excused(words: str, before: Snapshot) -> bool:
         is_present = kind == f"descriptor of spawner {spawners.find()}"
         return not (is_present and any(old.kind == kind for old in before))
     if kind == "cgroup":
-        return _holds_strangers(name)
+        return _is_strangers(name) or _holds_strangers(name)
     if kind == "mount":
         point = name.split()[4]
         elsewhere = "/pytest-of-" in point
         return elsewhere and not point.startswith(tempfile.gettempdir())
     return False
+
+
+def _is_strangers(cgroup: str) -> bool:
+    """Whether this is a container's of another program, or the parent of all."""
+    _, found, rest = cgroup.partition(f"/{PREFIX}")
+    if not found or (rest and not rest.startswith("/")):
+        return False
+    ours = spawners.watched_names()
+    return ours is not None and rest[1:].partition("/")[0] not in ours
 
 
 def _holds_strangers(cgroup: str) -> bool:

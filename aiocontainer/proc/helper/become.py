@@ -87,10 +87,10 @@ def bring_up_loopback(_context: Context) -> None:
     network.bring_up_loopback()
 
 
-def new_session_keyring(_context: Context, name: bytes) -> None:
+def new_session_keyring(_context: Context) -> None:
     """Leave the supervisor's session keyring; a kernel without keys has none."""
     try:
-        identity.join_session_keyring(name)
+        identity.new_session_keyring()
     except OSError as error:
         if error.errno != errno.ENOSYS:
             raise
