@@ -103,6 +103,9 @@ def set_limit(kind: int, soft: int, hard: int) -> None:
         fail("setrlimit", errno.EPERM)
 
 
-def join_session_keyring(name: bytes) -> None:
-    """Leave the session keyring for a new one (keyctl(2))."""
-    call("keyctl", _keyctl, c.KEYCTL_JOIN_SESSION_KEYRING, name)
+def new_session_keyring() -> None:
+    """Leave the session keyring for a new one without a name (keyctl(2)).
+
+    With a name, one that somebody else had made and opened to all would be joined.
+    """
+    call("keyctl", _keyctl, c.KEYCTL_JOIN_SESSION_KEYRING, None)

@@ -252,18 +252,14 @@ def first(
 
 
 def join(
-    container: Frame,
-    name: str,
-    settings: ProcessSettings,
-    program: Program,
-    pidfd: int,
+    container: Frame, settings: ProcessSettings, program: Program, pidfd: int
 ) -> Plan:
     """The plan of a later process; ``pidfd`` is the index of the first one's."""
     kinds = container.join_kinds & ~c.CLONE_NEWPID
     steps: list[s.Step] = [s.JoinCgroups(), s.JoinContainer(pidfd, kinds)]
     if kinds & c.CLONE_NEWUSER:
         steps.append(s.BeRootOfUserNamespace())
-    steps += _keyring(container.config, name)
+    steps += _keyring(container.config)
     steps += _terminal(program, console=False)
     return Plan(
         0,
@@ -310,14 +306,14 @@ def _enter(
 
 
 def _names(config: Config, name: str) -> Iterator[s.Step]:
-    yield from _keyring(config, name)
+    yield from _keyring(config)
     if config.namespaces.uts == "new":
         yield s.SetHostname((config.hostname or name).encode())
 
 
-def _keyring(config: Config, name: str) -> Iterator[s.Step]:
+def _keyring(config: Config) -> Iterator[s.Step]:
     if config.session_keyring:
-        yield s.NewSessionKeyring(f"_ses.{name}"[:64].encode())
+        yield s.NewSessionKeyring()
 
 
 def _terminal(program: Program, *, console: bool) -> Iterator[s.Step]:

@@ -120,8 +120,6 @@ class BringUpLoopback(Step):
 class NewSessionKeyring(Step):
     """Leave the supervisor's keys behind."""
 
-    name: bytes
-
 
 # -- root file system ----------------------------------------------------------------
 
