@@ -91,8 +91,12 @@ class Cgroup(Protocol):
     def apply(self, resources: Resources) -> None:
         """Set the first limits, before any process is inside.
 
+        Device rules are left out where this user may not set them: ``paths`` has
+        ``devices`` only where they are in force.
+
         Raises:
             ControllerMissing: nothing was written.
+            UnsupportedFeature: this kind has no such limit; nothing was written.
             CgroupError: the kernel refused a value; the cgroup should be removed.
         """
 
@@ -108,6 +112,7 @@ class Cgroup(Protocol):
 
         Raises:
             ControllerMissing: nothing was written.
+            UnsupportedFeature: this kind has no such limit; nothing was written.
             CgroupError: the kernel refused a value, or it would kill.
         """
 
