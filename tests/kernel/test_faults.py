@@ -1,5 +1,5 @@
-"""Every kernel call of a life fails once, in each process that makes it, or it ends that
-process. Each time: a typed error, nothing left, no hang, and the next life works.
+"""Every kernel call of a life fails once, in each process that makes it, or ends it.
+Each time: a typed error, nothing left, no hang, and the next life works.
 """
 
 import contextlib
