@@ -73,6 +73,7 @@ class Process(abc.Process):
         self._usage: Usage | None = None
         self._oom_kills = 0
         self._cause: ExitReason | None = None
+        spawner.watch_process(key, self._pidfd)
 
     def __repr__(self) -> str:
         state = "running" if self._usage is None else f"returncode={self._returncode}"

@@ -205,7 +205,7 @@ from aiocontainer import Config, Container, run
 from aiocontainer.proc import spawner
 
 async def main():
-    config = Config(rootfs=sys.argv[1])
+    config = Config(rootfs=sys.argv[1], cgroup={"mode": sys.argv[3]})
     async with Container(config, id=sys.argv[2]) as container:
         await container.run(["true"])
         await container.start(["sleep", "60"])
@@ -218,11 +218,12 @@ asyncio.run(main())
 """
 
 
-def test_a_second_spawner_cleans_up_what_the_first_one_started(rootfs):
+@pytest.mark.parametrize("mode", ["auto", "off"])
+def test_a_second_spawner_cleans_up_what_the_first_one_started(rootfs, mode):
     name = f"second-{os.getpid()}"
-    with program(LOST_TWICE, str(rootfs), name) as child:
+    with program(LOST_TWICE, str(rootfs), name, mode) as child:
         assert child.line() == "ready"
-        assert cgroups(name)
+        assert bool(cgroups(name)) == (mode == "auto")
         child.kill()
         assert all_gone_after(child, name) < 2
 
