@@ -147,7 +147,6 @@ async def test_the_host_is_unharmed_while_a_target_is_a_link_half_of_the_time(
     (target / "file").write_text("the image's")
     (own_rootfs / OTHER).symlink_to(link.format(canary=canary))
     before = host_snapshot(canary)
-    mounts = Path("/proc/self/mountinfo").read_text()
     config = Config(rootfs=own_rootfs, **attack(volume))
     outcomes: collections.Counter[str] = collections.Counter()
 
@@ -164,7 +163,7 @@ async def test_the_host_is_unharmed_while_a_target_is_a_link_half_of_the_time(
             for _ in range(4):
                 group.start_soon(some, RUNS // len(ATTACKS) // len(LINKS) // 4 + 1)
     assert host_snapshot(canary) == before
-    assert Path("/proc/self/mountinfo").read_text() == mounts
+    # That no mount has come on the host is seen by the leak check.
     assert set(outcomes) <= {"0", "SetupError"}, outcomes
     assert swaps[0] > 1000
 

@@ -4,6 +4,7 @@ import functools
 import os
 import shutil
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
 
 PASSWD = """\
@@ -43,8 +44,10 @@ def applets() -> tuple[str, ...]:
     return tuple(name for name in words.decode().split() if name != "busybox")
 
 
-def make_rootfs(path: Path) -> Path:
+def make_rootfs(path: Path, names: Iterable[str] | None = None) -> Path:
     """Fill a new directory with what a small Linux has, owned by root, and return it.
+
+    With all programs of busybox, or only those of these names, which takes less time.
 
     User ``tester`` (1000) is in the groups tester (1000), users (100) and audio (29).
     """
@@ -54,7 +57,7 @@ def make_rootfs(path: Path) -> Path:
     (path / "tmp").chmod(0o1777)
     (path / "var/tmp").chmod(0o1777)
     shutil.copy2(busybox(), path / "bin/busybox")
-    for name in applets():
+    for name in applets() if names is None else names:
         os.symlink("busybox", path / "bin" / name)
     (path / "etc/passwd").write_text(PASSWD)
     (path / "etc/group").write_text(GROUP)
