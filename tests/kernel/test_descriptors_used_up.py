@@ -1,5 +1,6 @@
-"""With no descriptors left every operation fails with a typed error, wherever it is, and
-all is well as soon as there are some."""
+"""With no descriptors left every operation fails with a typed error, wherever it is.
+
+All is well as soon as there are some."""
 
 import os
 
