@@ -281,6 +281,14 @@ print(json.dumps(said))
     assert set(said.values()) <= {errno.EROFS, errno.ETXTBSY}, said
 
 
+async def test_what_is_made_in_a_private_directory_gives_no_privileges() -> None:
+    mounts = await mounts_of(Config(rootfs=Rootfs.host()))
+    for path in ("/", "/usr"):
+        assert {"nosuid", "nodev"} <= mounts[path].options, path
+    assert "ro" in mounts["/usr"].options
+    assert not [m for m in mounts.values() if m.shared or m.slave]
+
+
 async def test_the_environment_is_what_was_asked_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -71,11 +71,26 @@ def _end_members(directories: Iterable[str]) -> None:
             _write(directory + "/freezer.state", b"THAWED")
         except OSError:
             pass
-        for pid in _members(directory):
-            try:
-                os.kill(pid, _signal.SIGKILL)
-            except OSError:
-                pass
+        _kill_members(directory)
+
+
+def _kill_members(directory: str) -> None:
+    """Kill who is listed. A pid may be somebody else's by the time it is used: who is
+    still listed after its pidfd was opened is the one meant."""
+    opened = []
+    for pid in _members(directory):
+        try:
+            opened.append((pid, os.pidfd_open(pid)))
+        except OSError:
+            pass
+    listed = _members(directory)
+    for pid, pidfd in opened:
+        try:
+            if pid in listed:
+                _signal.pidfd_send_signal(pidfd, _signal.SIGKILL)
+        except OSError:
+            pass
+        os.close(pidfd)
 
 
 def _members(directory: str) -> list[int]:

@@ -86,7 +86,8 @@ def _chown_child(directory: int, name: bytes, uid: int, gid: int) -> None:
 def root_tmpfs(context: Context, options: tuple[Option, ...]) -> None:
     """Start from an empty tmpfs as the root; what is in it comes by later steps."""
     place = _open_host_directory(b"/")
-    _become_root(context, mounts.new_filesystem(b"tmpfs", options), place)
+    harmless = c.MOUNT_ATTR_NOSUID | c.MOUNT_ATTR_NODEV
+    _become_root(context, mounts.new_filesystem(b"tmpfs", options, harmless), place)
 
 
 def _open_host_directory(path: bytes) -> int:
