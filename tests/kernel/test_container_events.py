@@ -132,7 +132,7 @@ async def test_samples_end_with_a_last_one_that_has_the_whole_truth(config):
     assert [sample.last for sample in taken[-2:]] == [False, True]
     times = [sample.taken_s for sample in taken]
     assert times == sorted(times)
-    assert taken[-1].value.memory.usage.max_bytes == usage.memory_peak_bytes
+    assert taken[-1].value.memory.usage.peak_bytes == usage.memory_peak_bytes
 
 
 async def test_a_sample_has_the_interfaces_of_the_container(config):

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from aiocontainer.cgroups import Cgroup, detect, open_cgroup
@@ -120,7 +120,7 @@ def run_inside(group: Cgroup, *arguments: str) -> tuple[int, str]:
     return process.returncode, output.decode()
 
 
-def reap(pids: list[int]) -> None:
+def reap(pids: Iterable[int]) -> None:
     """Take the orphans that came to this process, once they are dead."""
     for pid in pids:
         with contextlib.suppress(ChildProcessError):
