@@ -195,13 +195,17 @@ class Processes:
         started = time.monotonic()
         key = next(spawner.keys)
         cgroup: Cgroup | None = None
+        target = -1
         try:
+            self.check_open()  # it may have ended while we waited for our turn
+            # Our own: the process closes its pidfd when it ends, and numbers come again.
+            target = os.dup(first.pidfd)
             owner = self._frame.root_owner
             program, descriptors = request.program(stdio, owner)
             index = 1 + len(descriptors)
             plan = plans.join(self._frame, request.settings, program, index)
             cgroup = self._make_run_cgroup()
-            child = await launch(key, plan, [*descriptors, first.pidfd], cgroup)
+            child = await launch(key, plan, [*descriptors, target], cgroup)
         except BaseException as error:
             spawner.forget(key, at_once=True)
             if cgroup is not None:
@@ -212,6 +216,8 @@ class Processes:
             raise
         finally:
             stdio.close_child()
+            if target >= 0:
+                os.close(target)
         run = _Run(self, child, cgroup)
         process = Process(
             request.names, child, stdio, key, started, run.kill, run.finish
