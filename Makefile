@@ -15,6 +15,7 @@ SUFFIX := $(if $(filter-out python3,$(PYTHON)),-$(notdir $(PYTHON)))
 VENV ?= .venv$(SUFFIX)
 PY := $(VENV)/bin/python
 PACKAGES := gcc libc6-dev python3-dev python3-venv libcap-dev libseccomp2 busybox-static make
+BENCH_PACKAGES := runc crun bubblewrap
 VM_PACKAGES := mmdebstrap debian-archive-keyring e2fsprogs zstd
 
 # install-packages NAMES: only what is missing, so that a second call needs no network.
@@ -67,6 +68,7 @@ types: setup
 check: lint types test
 
 bench: setup
+	$(call install-packages,$(BENCH_PACKAGES))
 	$(PY) -m bench
 
 clean:

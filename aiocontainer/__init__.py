@@ -16,6 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from .cgroups import CGroup as CGroup
     from .config import (
         Capabilities as Capabilities,
     )
@@ -87,6 +88,7 @@ if TYPE_CHECKING:
     from .errors import (
         UnsupportedFeature as UnsupportedFeature,
     )
+    from .isolation import Isolation as Isolation
     from .notify import (
         Event as Event,
     )
@@ -137,10 +139,12 @@ if TYPE_CHECKING:
     from .proc.stdio import PIPE as PIPE
     from .proc.stdio import STDOUT as STDOUT
     from .proc.terminal import Terminal as Terminal
+    from .statistics import ContainerStats as ContainerStats
 
 __version__ = "0.1.0"
 
 _HOMES = {
+    "cgroups": ("CGroup",),
     "config": (
         "Capabilities",
         "CgroupSettings",
@@ -169,6 +173,7 @@ _HOMES = {
         "StatusError",
         "UnsupportedFeature",
     ),
+    "isolation": ("Isolation",),
     "notify": (
         "Event",
         "EventStream",
@@ -186,6 +191,7 @@ _HOMES = {
         "Sample",
     ),
     "proc.process": ("Process",),
+    "statistics": ("ContainerStats",),
     "proc.result": ("ExitReason", "Result", "Usage"),
     "proc.stdio": ("DEVNULL", "PIPE", "STDOUT"),
     "proc.terminal": ("Terminal",),

@@ -13,6 +13,7 @@ from .cgroups import Cgroup
 from .config import Config, ProcessChanges, Resources, override
 from .config.units import parse_size
 from .errors import ConfigError, StatusError, UnsupportedFeature
+from .isolation import Isolation, isolation_of
 from .notify import (
     Event,
     EventStream,
@@ -203,6 +204,16 @@ class Container:
             return "created"
         cgroup = self._processes.cgroup
         return "paused" if cgroup is not None and cgroup.frozen else "running"
+
+    @property
+    def isolation(self) -> Isolation:
+        """What keeps it apart from the host, as far as this machine and user permit.
+
+        Raises:
+            StatusError: there is no process yet, so nothing is in force.
+        """
+        self._running("tell what is in force")
+        return isolation_of(self.config, self._processes.cgroup)
 
     def processes(self) -> list[int]:
         """Process ids of all that runs in the container, as the caller sees them.

@@ -198,7 +198,7 @@ class Processes:
         target = -1
         try:
             self.check_open()  # it may have ended while we waited for our turn
-            # Our own: the process closes its pidfd when it ends, and numbers come again.
+            # Our own: the process closes its pidfd at its end, and numbers come again.
             target = os.dup(first.pidfd)
             owner = self._frame.root_owner
             program, descriptors = request.program(stdio, owner)

@@ -154,6 +154,21 @@ async def test_a_sample_reads_as_runc_prints_it(config):
     assert [one["Name"] for one in data["network_interfaces"]] == ["lo"]
 
 
+async def test_what_keeps_it_apart_is_told(config):
+    async with Container(config) as container:
+        with pytest.raises(StatusError):
+            _ = container.isolation
+        await container.start(["sleep", "60"])
+        told = container.isolation
+    assert {"mount", "pid", "network"} <= told.namespaces
+    assert "user" not in told.namespaces
+    assert told.cgroup in ("v1", "v2")
+    assert {"memory", "pids"} <= told.controllers
+    assert told.seccomp
+    assert told.no_new_privs
+    assert "CAP_SYS_ADMIN" not in told.capabilities
+
+
 # -- limits ----------------------------------------------------------------------------
 
 
@@ -173,6 +188,8 @@ async def test_without_a_cgroup_what_needs_one_is_refused(rootfs):
         for call in (container.pause(), container.stats()):
             with pytest.raises(UnsupportedFeature):
                 await call
+        assert container.isolation.cgroup == "off"
+        assert not container.isolation.device_rules
         events = container.events()
         process = await container.start(["true"])
         with anyio.fail_after(30):
