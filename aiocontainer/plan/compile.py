@@ -153,7 +153,7 @@ _V = TypeVar("_V")
 
 def _remembered(compile_it: Callable[[_K], _V]) -> Callable[[_K], _V]:
     """Keep the last answers, told apart by the very object: to hash or compare a config
-    would take as long as to compile it. The object is kept too: its id stays its own."""
+    would take as long as to compile it. The object is kept too, and so its id."""
     kept: OrderedDict[int, tuple[_K, _V]] = OrderedDict()
 
     def remember(source: _K) -> _V:
@@ -307,7 +307,7 @@ def _enter(
 
 def _names(config: Config, name: str) -> Iterator[s.Step]:
     yield from _keyring(config)
-    if config.namespaces.uts == "new":
+    if config.namespaces.uts == "new" or config.hostname is not None:
         yield s.SetHostname((config.hostname or name).encode())
 
 
