@@ -11,6 +11,9 @@ from ..config.options import (
     MOUNT_ATTR_NODEV,
     MOUNT_ATTR_NOSUID,
     MOUNT_ATTR_RDONLY,
+    MS_PRIVATE,
+    MS_SHARED,
+    MS_SLAVE,
     PROPAGATIONS,
 )
 from ..config.rootfs import DirectoryRootfs, HostRootfs, OverlayRootfs
@@ -40,13 +43,17 @@ _NAMELESS = frozenset(
 
 def file_system(config: Config) -> Iterator[s.Step]:
     """Every step from the first mount to the new root directory."""
-    # A container's mounts never spread to the host; as slave the host's spread in.
-    host = "private" if config.rootfs_propagation == "private" else "slave"
-    yield s.SetPropagation(PROPAGATIONS[host])
-    yield from _root(config)
+    # A container's mounts never spread to the host. The host's may spread in, where
+    # that is asked for: then all are slaves first, and the others made private.
+    follows = any(map(_follows, (*config.system_mounts, *config.mounts)))
+    root_follows = config.rootfs_propagation in ("slave", "shared")
+    slaves = follows or root_follows
+    yield s.SetPropagation(MS_SLAVE if slaves else MS_PRIVATE)
+    private = MS_PRIVATE if slaves else 0
+    yield from _root(config, MS_SLAVE if root_follows else MS_PRIVATE, private)
     late: list[s.Step] = []
     for mount in (*config.system_mounts, *config.mounts):
-        yield from _mount(config, mount, late)
+        yield from _mount(config, mount, late, 0 if _follows(mount) else private)
     yield from _nodes(config)
     yield s.MakeSymlinks(_DEV_LINKS)
     if config.sysctl:
@@ -63,6 +70,11 @@ def file_system(config: Config) -> Iterator[s.Step]:
     yield from late
 
 
+def _follows(mount: Mount) -> bool:
+    """Whether what the host mounts below the source is to show up."""
+    return any(p.flag in (MS_SLAVE, MS_SHARED) for p in mount.parsed.propagation)
+
+
 def become_root(config: Config) -> Iterator[s.Step]:
     """Leave the host's root, then let go of the right to write to ours."""
     yield s.Pivot() if config.pivot_root else s.MoveRoot()
@@ -72,10 +84,10 @@ def become_root(config: Config) -> Iterator[s.Step]:
         yield s.RootAttributes(MOUNT_ATTR_RDONLY)
 
 
-def _root(config: Config) -> Iterator[s.Step]:
+def _root(config: Config, propagation: int, private: int) -> Iterator[s.Step]:
     match config.rootfs:
         case DirectoryRootfs(path=path):
-            yield s.RootDirectory(os.fsencode(path))
+            yield s.RootDirectory(os.fsencode(path), propagation)
         case OverlayRootfs(lower=lower, upper_bytes=size):
             # A read-only one too: mount points may have to be made in it.
             upper = _size_option(size)
@@ -89,7 +101,12 @@ def _root(config: Config) -> Iterator[s.Step]:
             view = host_view(rootfs)
             attributes = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV
             for shown in map(os.fsencode, view.binds):
-                yield s.Bind(shown, shown, recursive=True, rec_set=attributes)
+                yield s.Bind(
+                    *(shown, shown),
+                    recursive=True,
+                    rec_set=attributes,
+                    propagation=private,
+                )
             yield s.MakeSymlinks(
                 tuple((os.fsencode(a), os.fsencode(b)) for a, b in view.links)
             )
@@ -99,7 +116,9 @@ def _size_option(size: object) -> tuple[s.Option, ...]:
     return () if size is None else ((b"size", str(size).encode()),)
 
 
-def _mount(config: Config, mount: Mount, late: list[s.Step]) -> Iterator[s.Step]:
+def _mount(
+    config: Config, mount: Mount, late: list[s.Step], private: int
+) -> Iterator[s.Step]:
     options = mount.parsed
     destination = os.fsencode(mount.destination)
     unsupported = options.flags - {"tmpcopyup", "silent", "remount"}
@@ -107,7 +126,7 @@ def _mount(config: Config, mount: Mount, late: list[s.Step]) -> Iterator[s.Step]
         what = ", ".join(sorted(unsupported)) or "mount type cgroup"
         raise UnsupportedFeature(what, f"not implemented, for {mount.destination}")
     if not _may_mount(config, mount):
-        yield from _hosts_instead(mount)
+        yield from _hosts_instead(mount, private)
         return
     if mount.is_bind:
         assert mount.source is not None  # by validation
@@ -119,11 +138,23 @@ def _mount(config: Config, mount: Mount, late: list[s.Step]) -> Iterator[s.Step]
             options.attr_clear,
             options.recursive_set,
             options.recursive_clear,
+            private,
         )
     elif mount.type is None:
-        yield s.ChangeAttributes(destination, options.attr_set, options.attr_clear)
+        change = s.ChangeAttributes(
+            destination,
+            options.attr_set,
+            options.attr_clear,
+            options.recursive_set,
+            options.recursive_clear,
+        )
+        # As for a read-only tmpfs: what is made in it is made first.
+        if (change.attr_set | change.rec_set) & MOUNT_ATTR_RDONLY:
+            late.append(change)
+        else:
+            yield change
     else:
-        attributes = options.attr_set
+        attributes = options.attr_set | options.recursive_set
         if mount.type == "tmpfs" and attributes & MOUNT_ATTR_RDONLY:
             # What is made in it (devices, mount points) is made first.
             attributes &= ~MOUNT_ATTR_RDONLY
@@ -132,8 +163,8 @@ def _mount(config: Config, mount: Mount, late: list[s.Step]) -> Iterator[s.Step]
         data = tuple(_file_system_options(config, mount))
         kind = mount.type.encode()
         yield s.MountFilesystem(destination, kind, data, attributes, copy_up)
-    for change in options.propagation:
-        yield s.ChangePropagation(destination, change.flag, change.recursive)
+    for wanted in options.propagation:
+        yield s.ChangePropagation(destination, wanted.flag, wanted.recursive)
 
 
 def _may_mount(config: Config, mount: Mount) -> bool:
@@ -145,14 +176,12 @@ def _may_mount(config: Config, mount: Mount) -> bool:
     if spaces.user == "host" or choice == "new":
         return True
     if mount.type == "proc" and choice != "host":
-        return (
-            True  # refused by the kernel, perhaps; the host's would be somebody else's
-        )
+        return True  # or the kernel refuses; the host's would be somebody else's
     # Joined together, one probably owns the other.
     return choice != "host" and spaces.user != "new"
 
 
-def _hosts_instead(mount: Mount) -> Iterator[s.Step]:
+def _hosts_instead(mount: Mount, private: int) -> Iterator[s.Step]:
     """Show the host's own. What is mounted below it comes along (the kernel insists),
     and gets the same attributes."""
     options = mount.parsed
@@ -166,6 +195,7 @@ def _hosts_instead(mount: Mount) -> Iterator[s.Step]:
         os.fsencode(mount.destination),
         recursive=True,
         rec_set=options.attr_set | options.recursive_set,
+        propagation=private,
     )
 
 
@@ -196,11 +226,9 @@ def _nodes(config: Config) -> Iterator[s.Step]:
         parent, _, name = os.fsencode(device.path).rpartition(b"/")
         directories.setdefault(parent or b"/", []).append((name, device))
     for parent, devices in directories.items():
-        if config.namespaces.user != "host":
-            yield s.BindNodes(parent, tuple(name for name, _ in devices))
-            continue
         nodes = tuple((name, *_node(device)) for name, device in devices)
-        yield s.MakeNodes(parent, nodes)
+        owned = config.namespaces.user != "host"
+        yield (s.BindNodes if owned else s.MakeNodes)(parent, nodes)
 
 
 _KINDS = {"c": stat.S_IFCHR, "u": stat.S_IFCHR, "b": stat.S_IFBLK, "p": stat.S_IFIFO}

@@ -136,6 +136,7 @@ class RootDirectory(Step):
     """A host directory becomes the root."""
 
     path: bytes
+    propagation: int
 
     def _subject(self) -> str:
         return _text(self.path)
@@ -211,6 +212,8 @@ class ChangeAttributes(Step):
     destination: bytes
     attr_set: int
     attr_clr: int = 0
+    rec_set: int = 0
+    rec_clr: int = 0
 
     def _subject(self) -> str:
         return f"of {_text(self.destination)}"
@@ -229,10 +232,10 @@ class MakeNodes(Step):
 
 @dataclass(frozen=True, slots=True)
 class BindNodes(Step):
-    """The host's own devices, where mknod(2) is refused."""
+    """The same with the host's own devices, where mknod(2) is refused."""
 
     directory: bytes
-    names: tuple[bytes, ...]
+    nodes: tuple[tuple[bytes, int, int, int, int], ...]
 
     def _subject(self) -> str:
         return f"in {_text(self.directory)}"

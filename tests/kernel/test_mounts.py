@@ -1,8 +1,11 @@
 """Mounts of a container: what each option does, and where a destination may lead."""
 
+import ctypes
 import errno
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +13,7 @@ import pytest
 
 from aiocontainer import (
     STDOUT,
+    Capabilities,
     Config,
     Container,
     Device,
@@ -20,9 +24,12 @@ from aiocontainer import (
 )
 from aiocontainer.config import SYSTEM_MOUNTS
 from tests.support.capabilities import needs
-from tests.support.inside import mounts_of, shell, shell_in
+from tests.support.inside import mounts_of, parse_mounts, shell, shell_in
+from tests.support.rootfs import make_rootfs
 
 pytestmark = [pytest.mark.anyio, needs("root", "mount-namespace", "pid-namespace")]
+
+libc = ctypes.CDLL(None, use_errno=True)
 
 
 @pytest.fixture
@@ -287,6 +294,93 @@ async def test_the_root_has_the_propagation_asked_for(
     tags = root.partition(" - ")[0].split()[6:]
     assert any(tag.startswith("shared:") for tag in tags) == (wanted == "shared")
     assert ("unbindable" in tags) == (wanted == "unbindable")
+
+
+MS_SHARED, MNT_DETACH = 1 << 20, 2
+
+
+@contextmanager
+def shared_mount(where: Path) -> Iterator[Path]:
+    """A tmpfs of the host whose mounts spread to all that follow it."""
+    where.mkdir()
+    assert libc.mount(b"tmpfs", str(where).encode(), b"tmpfs", 0, b"") == 0
+    try:
+        assert libc.mount(None, str(where).encode(), None, MS_SHARED, None) == 0
+        yield where
+    finally:
+        assert libc.umount2(str(where).encode(), MNT_DETACH) == 0
+
+
+def mount_below(where: Path) -> None:
+    (where / "later").mkdir()
+    target = str(where / "later").encode()
+    assert libc.mount(b"tmpfs", target, b"tmpfs", 0, b"") == 0
+
+
+FOLLOWING = [
+    pytest.param([], False, id="default"),
+    pytest.param(["rprivate"], False, id="rprivate"),
+    pytest.param(["rslave"], True, id="rslave"),
+    pytest.param(["slave", "ro"], True, id="slave,ro"),
+    pytest.param(["rshared"], True, id="rshared"),
+]
+
+
+@pytest.mark.parametrize(("words", "follows"), FOLLOWING)
+async def test_what_the_host_mounts_later_shows_up_where_that_was_asked_for(
+    own_rootfs: Path, tmp_path: Path, words: list[str], follows: bool
+) -> None:
+    with shared_mount(tmp_path / "source") as source:
+        config = with_mounts(
+            own_rootfs,
+            Mount(destination="/mnt", source=source, options=["rbind", *words]),
+            Mount(destination="/opt", source=source, options=["rbind"]),
+        )
+        async with Container(config) as container:
+            await shell_in(container, "true")
+            mount_below(source)
+            mounts = parse_mounts(Path(f"/proc/{container.pid}/mountinfo").read_text())
+            assert ("/mnt/later" in mounts) == follows
+            assert "/opt/later" not in mounts, "only where it was asked for"
+
+
+@pytest.mark.parametrize("wanted", ["private", "slave", "shared", "unbindable"])
+async def test_the_root_follows_the_host_where_that_was_asked_for(
+    tmp_path: Path, wanted: str
+) -> None:
+    with shared_mount(tmp_path / "source") as source:
+        root = make_rootfs(source / "rootfs", ["sh", "true", "mount"])
+        config = Config(
+            rootfs=root,
+            rootfs_propagation=wanted,  # type: ignore[arg-type]
+            capabilities=Capabilities.of("SYS_ADMIN"),
+            mounts=[Mount.bind(source, "/mnt")],
+        )
+        async with Container(config) as container:
+            await shell_in(container, "mount -t tmpfs none /tmp")
+            assert not os.path.ismount(root / "tmp"), "mounts inside stay inside"
+            mount_below(root)
+            mounts = parse_mounts(Path(f"/proc/{container.pid}/mountinfo").read_text())
+            assert ("/later" in mounts) == (wanted in ("slave", "shared"))
+            assert "/mnt/rootfs/later" not in mounts
+
+
+async def test_a_read_only_directory_of_devices_is_made_read_only_last(
+    rootfs: Path,
+) -> None:
+    mount = Mount(destination="/dev", options=["rro"])
+    mounts = await mounts_of(with_mounts(rootfs, mount))
+    assert "ro" in mounts["/dev"].options
+    assert "ro" in mounts["/dev/shm"].options
+
+
+@pytest.mark.parametrize("word", ["ro", "rro"])
+async def test_a_new_file_system_takes_the_recursive_words_too(
+    rootfs: Path, word: str
+) -> None:
+    mount = Mount(destination="/mnt", type="tmpfs", options=[word, "rnosuid"])
+    mounts = await mounts_of(with_mounts(rootfs, mount))
+    assert {"ro", "nosuid"} <= mounts["/mnt"].options
 
 
 async def test_an_option_the_file_system_refuses_is_told_in_the_kernels_words(

@@ -1,5 +1,7 @@
 """Namespaces: each kind new, the host's, or joined by its path."""
 
+import contextlib
+import errno
 import os
 import signal
 import subprocess
@@ -9,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 
 from aiocontainer import (
@@ -16,6 +19,7 @@ from aiocontainer import (
     Config,
     ConfigError,
     Container,
+    Device,
     IdMapping,
     Mount,
     Namespaces,
@@ -23,6 +27,7 @@ from aiocontainer import (
     SetupError,
     run,
 )
+from aiocontainer.config import DEFAULT_DEVICES
 from tests.support import procfs, spawners
 from tests.support.capabilities import needs
 from tests.support.inside import (
@@ -231,11 +236,14 @@ uid_map()
 if "user" in kinds:
     os.setgid(0); os.setuid(0)
 if "pid" in kinds:
+    reader, writer = os.pipe()
     pid = os.fork()
     if pid:
         print(pid, flush=True)
+        os.write(writer, b"x")
         os.waitpid(pid, 0)
         sys.exit()
+    os.read(reader, 1)
 else:
     print(os.getpid(), flush=True)
 if "uts" in kinds:
@@ -431,6 +439,73 @@ async def test_a_user_namespace_goes_with_namespaces_of_the_host(
         said = await shell_in(container, "ls /sys/class/net; cat /proc/1/comm")
         assert said
         assert parse_mounts(await shell_in(container, "cat /proc/self/mountinfo"))
+
+
+@user_namespaces
+async def test_devices_in_a_user_namespace_are_the_hosts_own_and_the_right_ones(
+    mapped_rootfs: Path,
+) -> None:
+    """They can't be made there, only shown; a name says nothing about the number."""
+    pipe = Device(path="/dev/pipe", type="p", uid=1000)
+    good = Device(path="/dev/net/../zero2", major=1, minor=5)
+    script = "head -c 2 /dev/zero | wc -c; ls -l /dev/pipe; echo x > /dev/full"
+    result = await run(mapped(mapped_rootfs, devices=[pipe]), ["sh", "-c", script])
+    said = result.stdout.decode().split()
+    assert said[0] == "2"
+    assert said[1].startswith("prw-rw-rw-")
+    assert "No space" in result.stderr.decode()
+    for device in (Device(path="/dev/urandom2", major=1, minor=9), good):
+        with pytest.raises(SetupError, match="bind nodes"):
+            await run(mapped(mapped_rootfs, devices=[device]), ["true"])
+    wrong = [d for d in DEFAULT_DEVICES if d.path != "/dev/null"]
+    wrong.append(Device(path="/dev/null", major=1, minor=5))
+    with pytest.raises(SetupError, match="/dev/null") as caught:
+        await run(mapped(mapped_rootfs, system_devices=wrong), ["true"])
+    assert caught.value.__cause__.errno == errno.ENODEV  # type: ignore[union-attr]
+
+
+@user_namespaces
+async def test_terminals_and_parameters_work_in_a_user_namespace(
+    mapped_rootfs: Path,
+) -> None:
+    config = mapped(
+        mapped_rootfs,
+        user="tester",
+        sysctl={"net.ipv4.ip_forward": "1", "kernel.msgmax": "4096"},
+        hostname="mapped",
+        domainname="example.org",
+        readonly_paths=["/proc/sys", "/etc"],
+        masked_paths=["/proc/keys", "/home"],
+    )
+    script = """
+tty; id -u; cat /proc/sys/net/ipv4/ip_forward /proc/sys/kernel/msgmax; hostname
+ls -A /home; cat /proc/keys; stat -c %u /dev/pts/0 /dev/console; echo end
+"""
+    async with Container(config) as container:
+        process = await container.start(["sh", "-c", script], terminal=True)
+        assert process.terminal
+        said = b""
+        with contextlib.suppress(anyio.EndOfStream):
+            while b"end" not in said:
+                said += await process.terminal.receive()
+        await process.wait()
+    words = said.decode().split()
+    assert words[:5] == ["/dev/pts/0", "1000", "1", "4096", "mapped"]
+    assert words[5:] == ["1000", "1000", "end"]
+
+
+@user_namespaces
+async def test_the_name_of_a_joined_machine_is_changed_when_that_is_asked_for(
+    rootfs: Path,
+) -> None:
+    with holder("uts") as pid:
+        path = f"/proc/{pid}/ns/uts"
+        config = Config(rootfs=rootfs, namespaces=Namespaces(uts=path))
+        assert await shell(config, "hostname") == "held\n"
+        config = Config(
+            rootfs=rootfs, namespaces=Namespaces(uts=path), hostname="other"
+        )
+        assert await shell(config, "hostname") == "other\n"
 
 
 @user_namespaces

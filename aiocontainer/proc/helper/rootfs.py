@@ -27,10 +27,11 @@ def set_propagation(_context: Context, propagation: int) -> None:
     mounts.set_root_propagation(propagation)
 
 
-def root_directory(context: Context, path: bytes) -> None:
+def root_directory(context: Context, path: bytes, propagation: int) -> None:
     """Take a host directory, with what is mounted below it, as the root."""
     place = _open_host_directory(path)
     tree = mounts.clone_tree(place, recursive=True)
+    mounts.set_attributes(tree, propagation=propagation, recursive=True)
     _become_root(context, tree, place)
 
 
@@ -102,7 +103,6 @@ def _by_descriptor(descriptor: int) -> bytes:
 
 def _become_root(context: Context, tree: int, place: int) -> None:
     """Attach the root: pivot_root(2) wants it to be a mount point."""
-    mounts.set_attributes(tree, propagation=c.MS_PRIVATE, recursive=True)
     mounts.attach(tree, place)
     os.close(place)
     context.root = tree
@@ -177,11 +177,19 @@ def change_propagation(
 
 
 def change_attributes(
-    context: Context, destination: bytes, attr_set: int, attr_clr: int
+    context: Context,
+    destination: bytes,
+    attr_set: int,
+    attr_clr: int,
+    rec_set: int,
+    rec_clr: int,
 ) -> None:
     """Set attributes (as read-only) of a mount that the set-up had to write to."""
     target = paths.open_in_root(context.root, destination)
-    mounts.set_attributes(target, attr_set, attr_clr)
+    if attr_set or attr_clr:
+        mounts.set_attributes(target, attr_set, attr_clr)
+    if rec_set or rec_clr:
+        mounts.set_attributes(target, rec_set, rec_clr, recursive=True)
     os.close(target)
 
 
@@ -214,11 +222,28 @@ def _check_node(parent: int, name: bytes, mode: int, device: int) -> None:
         fail("mknodat", errno.EEXIST, name)
 
 
-def bind_nodes(context: Context, directory: bytes, names: tuple[bytes, ...]) -> None:
-    """Show the host's own devices: where mknod(2) is refused (user namespaces)."""
-    for name in names:
+def bind_nodes(
+    context: Context,
+    directory: bytes,
+    nodes: tuple[tuple[bytes, int, int, int, int], ...],
+) -> None:
+    """The same in a user namespace, where mknod(2) is refused: show the host's own."""
+    for name, mode, device, uid, gid in nodes:
+        if stat.S_ISFIFO(mode):
+            make_nodes(context, directory, ((name, mode, device, uid, gid),))
+            continue
         path = directory + b"/" + name
-        bind(context, path, path, False, 0, 0, 0, 0, 0)
+        source = call("open", os.open, path, c.O_PATH | c.O_NOFOLLOW | c.O_CLOEXEC)
+        found = os.fstat(source)
+        # Under that name the host may have another device.
+        if (stat.S_IFMT(found.st_mode), found.st_rdev) != (stat.S_IFMT(mode), device):
+            fail("open", errno.ENODEV, path)
+        tree = mounts.clone_tree(source)
+        mounts.set_attributes(tree, propagation=c.MS_PRIVATE)
+        target = paths.ensure_file(context.root, path)
+        mounts.attach(tree, target)
+        for descriptor in (source, tree, target):
+            os.close(descriptor)
 
 
 def make_symlinks(context: Context, links: tuple[tuple[bytes, bytes], ...]) -> None:
