@@ -8,6 +8,7 @@ a process whose every page is copied for every container.
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import os
 import resource
@@ -55,6 +56,16 @@ def set_keepcaps(keep: bool) -> None:
 def set_name(name: str) -> None:
     """prctl(2) ``PR_SET_NAME``: what ``ps`` shows; at most 15 bytes."""
     call("prctl", _prctl.prctl, _prctl.PR_SET_NAME, name)
+
+
+def set_arguments(text: bytes) -> None:
+    """Replace our command line. Everybody may read /proc/<pid>/cmdline, in a container
+    that we join too, and ours has paths of the host."""
+    with open("/proc/self/stat", "rb") as file:
+        fields = file.read().rpartition(b") ")[2].split()
+    start, end = int(fields[45]), int(fields[46])  # arg_start and arg_end, proc(5)
+    room = end - start
+    ctypes.memmove(start, text[: room - 1].ljust(room, b"\0"), room)
 
 
 def drop_bounding(dropped: int) -> None:

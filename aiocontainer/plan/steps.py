@@ -1,8 +1,8 @@
 """The closed vocabulary of what a helper child can do.
 
-A plan is a tuple of these. They are data: printable, comparable, and no behaviour but
-their form on the wire. Each is done by the function of the same name (in lower case) in
-`aiocontainer.proc.helper`, with the same parameters; a test compares the two.
+They are data: printable, comparable, and no behaviour but their form on the wire. Each
+is done by the function of the same name (in lower case) in `aiocontainer.proc.helper`,
+with the same parameters; a test compares the two.
 
 Paths, names and values are bytes here: they are the kernel's, not text. ``attributes``
 are ``MOUNT_ATTR_*``, ``propagation`` is one of ``MS_PRIVATE`` and so on, ``kind`` of a
@@ -28,7 +28,7 @@ class Step:
 
     __slots__: tuple[str, ...] = ()
     call: ClassVar[str]
-    """What the helper calls it: the class's name in lower case, with underscores."""
+    """What the helper calls it: the class's name, with underscores."""
 
     def __init_subclass__(cls) -> None:
         cls.call = re.sub(r"(?<!^)(?=[A-Z])", "_", cls.__name__).lower()
@@ -41,15 +41,13 @@ class Step:
     def title(self) -> str:
         """What is being done, for people: ``mount filesystem proc on /proc``."""
         words = self.call.replace("_", " ")
-        subject = self._subject()
-        return f"{words} {subject}" if subject else words
+        return f"{words} {self._subject()}".rstrip()
 
     def _subject(self) -> str:
         return ""
 
 
-def _text(value: bytes) -> str:
-    return os.fsdecode(value)
+_text = os.fsdecode
 
 
 # -- namespaces ----------------------------------------------------------------------
@@ -144,11 +142,10 @@ class RootDirectory(Step):
 
 @dataclass(frozen=True, slots=True)
 class RootOverlay(Step):
-    """Directories under an empty writable layer become the root."""
+    """Directories under an empty writable layer, a tmpfs, become the root."""
 
     lower: tuple[bytes, ...]
-    upper_options: tuple[Option, ...] | None
-    """Of the tmpfs that holds the layer; None for no layer: nothing can be written."""
+    upper_options: tuple[Option, ...]
     overlay_options: tuple[Option, ...]
 
     def _subject(self) -> str:
@@ -271,8 +268,7 @@ class MakeReadonly(Step):
 
 @dataclass(frozen=True, slots=True)
 class WriteSysctl(Step):
-    """Kernel parameters of our namespaces, while the host's proc can still be seen:
-    a user namespace may mount proc only where one is fully visible."""
+    """Kernel parameters, while the host's proc is seen: see user_namespaces(7)."""
 
     values: tuple[tuple[bytes, bytes], ...]
 

@@ -184,6 +184,37 @@ def _owners() -> Iterator[tuple[int, int]]:
             continue
 
 
+READ_ARGUMENTS = r"""
+import json, os
+seen = set()
+print("ready", flush=True)
+while not os.path.exists("/tmp/stop"):
+    for name in os.listdir("/proc"):
+        if name.isdigit() and int(name) != os.getpid():
+            try:
+                seen.add(open(f"/proc/{name}/cmdline").read())
+            except OSError:
+                pass
+print(json.dumps(sorted(seen)))
+"""
+
+
+async def test_the_arguments_of_a_helper_tell_nothing_of_the_host() -> None:
+    """Everybody may read these, of any process."""
+    async with Container(python_config()) as container:
+        args = [PYTHON, "-I", "-c", READ_ARGUMENTS]
+        reader = await container.start(args, stdout=PIPE)
+        assert reader.stdout
+        assert await reader.stdout.receive() == b"ready\n"
+        for _ in range(20):
+            await container.run(["true"])
+        await container.run(["touch", "/tmp/stop"])
+        seen = json.loads(await reader.stdout.receive())
+    words = {text.strip("\0") for text in seen}
+    assert "aiocontainer" in words, "no helper was seen; the test proves nothing"
+    assert words <= {"", "aiocontainer", "true", "touch\0/tmp/stop", "init"}
+
+
 async def test_the_spawner_has_no_secret_to_steal(
     rootfs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -38,7 +38,7 @@ def root_directory(context: Context, path: bytes, propagation: int) -> None:
 def root_overlay(
     context: Context,
     lower: tuple[bytes, ...],
-    upper_options: tuple[Option, ...] | None,
+    upper_options: tuple[Option, ...],
     overlay_options: tuple[Option, ...],
 ) -> None:
     """Put an empty, writable layer over directories that stay as they are.
@@ -48,17 +48,16 @@ def root_overlay(
     the first lower directory, which is reached by its descriptor from then on.
     """
     layers = [_open_host_directory(path) for path in lower]
-    place = layers[0]
-    options = [(b"lowerdir", b":".join(_by_descriptor(layer) for layer in layers))]
-    if upper_options is not None:
-        place = _scratch(layers[0], upper_options)
-        options += [
-            (key + b"dir", _by_descriptor(place) + b"/" + key)
-            for key in (b"upper", b"work")
-        ]
-    tree = mounts.new_filesystem(b"overlay", (*options, *overlay_options))
-    _become_root(context, tree, place)
-    for descriptor in layers if upper_options is not None else layers[1:]:
+    place = _scratch(layers[0], upper_options)
+    upper = _by_descriptor(place)
+    options = (
+        (b"lowerdir", b":".join(map(_by_descriptor, layers))),
+        (b"upperdir", upper + b"/upper"),
+        (b"workdir", upper + b"/work"),
+        *overlay_options,
+    )
+    _become_root(context, mounts.new_filesystem(b"overlay", options), place)
+    for descriptor in layers:
         os.close(descriptor)
 
 

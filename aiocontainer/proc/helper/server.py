@@ -41,6 +41,7 @@ def main() -> NoReturn:
     close_others((0, 1, 2, CONTROL))
     identity.set_dumpable(False)
     identity.set_name("aiocontainer")
+    identity.set_arguments(b"aiocontainer")
     os.umask(0)
     os.chdir("/")
     _signal.pthread_sigmask(_signal.SIG_BLOCK, _signal.valid_signals())
