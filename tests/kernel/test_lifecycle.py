@@ -399,7 +399,7 @@ async def test_runs_that_were_killed_leave_no_cgroups_in_a_living_container(conf
             pytest.skip("no cgroups")
         for _ in range(5):
             script = "for i in 1 2 3 4; do sleep 60 & done; wait"
-            await container.run(["sh", "-c", script], timeout=0.05)
+            await container.run(["sh", "-c", script], timeout=0.2)
         await container.run(["true"])
         await until(lambda: container.processes() == [container.pid])
         await container.run(["true"])
@@ -512,7 +512,7 @@ async def test_check_raises_what_isnt_success(config):
         assert caught.value.result.returncode == 3
         assert caught.value.result.stdout == b"out\n"
         with pytest.raises(ProcessFailed, match="time limit"):
-            await container.run(["sleep", "60"], check=True, timeout=0.05)
+            await container.run(["sleep", "60"], check=True, timeout=0.3)
 
 
 @pytest.mark.parametrize(
@@ -690,6 +690,6 @@ async def test_without_cgroups_all_still_ends(rootfs):
         first = await started(container, READY)
         later = await started(container, "sleep 60 & " + READY)
         assert container.processes() == sorted((first.pid, later.pid))
-        result = await container.run(["sh", "-c", "sleep 60 & sleep 60"], timeout=0.1)
+        result = await container.run(["sh", "-c", "sleep 60 & sleep 60"], timeout=0.3)
         assert result.reason is ExitReason.TIMED_OUT
     assert later.returncode == -signal.SIGKILL

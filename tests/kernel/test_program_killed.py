@@ -32,6 +32,7 @@ from aiocontainer.proc.stdio import PIPE
 
 async def main(rootfs, name):
     config = Config(rootfs=rootfs, pids=64, **OPTIONS)
+    print(os.getpid())  # from here on asyncio sees to signals
     for number in range(1000):
         async with Container(config, id=f"{name}-{number}") as container:
             await container.run(["true"])
@@ -49,7 +50,6 @@ for line in sys.stdin:
             asyncio.run(main(sys.argv[1], line.strip()))
         except KeyboardInterrupt:
             os._exit(2)
-    print(pid)
     print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 """
 

@@ -177,7 +177,7 @@ signal.signal(signal.SIGCHLD, signal.SIG_IGN)
 {STATUS_KNOWN}
 result = asyncio.run(run(config, ["sh", "-c", "exit 3"]))
 print(result.returncode, result.reason)
-result = asyncio.run(run(config, ["sleep", "60"], timeout=0.05))
+result = asyncio.run(run(config, ["sleep", "60"], timeout=0.3))
 print(result.returncode, result.reason)
 assert signal.getsignal(signal.SIGCHLD) == signal.SIG_IGN
 print("done")
