@@ -56,7 +56,7 @@ test-v2: vm
 	tests/vm/test.sh
 
 soak: setup
-	$(PY) tests/soak.py $(LIVES)
+	$(PY) -m tests.soak $(LIVES)
 
 lint: setup
 	$(VENV)/bin/ruff check .
