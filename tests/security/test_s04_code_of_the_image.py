@@ -5,6 +5,7 @@ lazily imported modules, codecs, NSS and libgcc were all seen to run there, as t
 host's root.
 """
 
+import ast
 import contextlib
 import os
 import re
@@ -19,7 +20,7 @@ from typing import Any
 import pytest
 
 from aiocontainer import Config, Container, ContainerError, Mount, Namespaces, run
-from aiocontainer.proc import handshake
+from aiocontainer.proc import handshake, spawner
 from tests.support import trojans
 from tests.support.capabilities import needs
 from tests.support.rootfs import make_rootfs
@@ -165,6 +166,67 @@ async def test_no_trojan_runs_when_a_kernel_call_fails(
                         await run(config, ["true"])
                 assert not mark.exists(), (number, mark.read_text())
         monkeypatch.setattr(handshake, "fault", None)
+
+
+# -- the lock by itself: what the interpreter loads when nobody thinks of it -----------
+
+LAZY = [
+    *("import tomllib", "__import__('xml.dom')", "time.strptime('1', '%d')"),
+    *("b'x'.decode('cp037')", "'x'.encode('idna')", "'x'.encode('utf-7')"),
+    *("b'x'.decode('no-such-codec')", "socket.getaddrinfo('host.invalid', 1)"),
+    *(
+        "ctypes.CDLL('libseccomp.so.2')",
+        "compile('1', 'x', 'exec')",
+        "os.popen('true')",
+    ),
+    *("1/0", "sys.excepthook(OSError, OSError(), None)", "raise SystemExit('text')"),
+    *("__import__('_warnings').warn('text')", "breakpoint()", "open('/nothing')"),
+    *("'\\udcff'.encode()", "__import__('gc').collect()", "[][1]"),
+]
+
+LOCKED = """
+import ctypes, os, socket, sys, time
+sys.path += %r
+from aiocontainer.proc.helper import server, lockdown
+lockdown.warm_up()
+lockdown.lock()
+os.chroot(%r)
+os.chdir("/")
+"""
+
+
+@pytest.mark.parametrize("careless", LAZY)
+def test_after_the_lock_nothing_is_loaded(
+    infested: Path, mark: Path, careless: str
+) -> None:
+    """Each loads something on one version of Python or another. What counts is that
+    nothing comes from the image, and not whether it works."""
+    source = LOCKED % (spawner._import_paths(), str(infested)) + f"\n{careless}\n"
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", source], capture_output=True, timeout=20
+    )
+    assert not mark.exists(), (done, mark.read_text())
+
+
+# What asks NSS, which loads libraries: no lock of the interpreter's can see that.
+ASKS_NSS = {
+    *("getpwnam", "getpwuid", "getpwall", "getgrnam", "getgrgid", "getgrall"),
+    *("getgrouplist", "initgroups", "getlogin", "gethostbyname", "getaddrinfo"),
+    *("expanduser", "getfqdn", "getservbyname", "popen", "system"),
+}
+HELPER = Path(spawner.__file__).parent / "helper"
+SYS = HELPER.parents[1] / "_sys"
+
+
+@pytest.mark.parametrize(
+    "path",
+    sorted([*HELPER.glob("*.py"), *SYS.glob("*.py")]),
+    ids=lambda path: path.name,
+)
+def test_no_source_of_the_helper_asks_for_names(path: Path) -> None:
+    tree = ast.parse(path.read_text())
+    named = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    assert not named & ASKS_NSS
 
 
 # -- seen from outside: what the helper opens ------------------------------------------
