@@ -34,7 +34,7 @@ from .helper.init_program import create_memfd, seal
 _CONTROL: Final = 3  # proc.helper.server.CONTROL
 _BOOT: Final = (
     "import sys; sys.path += {paths!r}\n"
-    "from aiocontainer.proc.helper.server import main; main()"
+    "from aiocontainer.proc.helper.server import main; main({program})"
 )
 _SEND_BUFFER_BYTES: Final = 1 << 20
 
@@ -179,7 +179,7 @@ def _spawn(control: int, words: int) -> int:
             (os.POSIX_SPAWN_DUP2, stderr, 2),
             (os.POSIX_SPAWN_DUP2, theirs, _CONTROL),
         )
-        boot = _BOOT.format(paths=_import_paths())
+        boot = _BOOT.format(paths=_import_paths(), program=os.getpid())
         return os.posix_spawn(
             f"/proc/self/fd/{program}",
             [executable, "-I", "-S", "-c", boot],

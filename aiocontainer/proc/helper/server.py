@@ -35,9 +35,8 @@ CONTROL = 3
 _MAX_DESCRIPTORS = 253  # SCM_MAX_FD of include/net/scm.h
 
 
-def main() -> NoReturn:
+def main(program: int) -> NoReturn:
     """Serve requests until the program has gone, then clean up after it and exit."""
-    program = os.getppid()
     close_others((0, 1, 2, CONTROL))
     identity.set_dumpable(False)
     identity.set_name("aiocontainer")
@@ -45,10 +44,7 @@ def main() -> NoReturn:
     os.umask(0)
     os.chdir("/")
     _signal.pthread_sigmask(_signal.SIG_BLOCK, _signal.valid_signals())
-    # A pidfd and not only the socket: a fork of the program holds the socket open too.
-    watched = os.pidfd_open(program)
-    if os.getppid() != program:
-        os._exit(0)
+    watched = _watch(program)
     namespaces.probe_clone3()
     signals.default_internal()
     control = _socket.socket(fileno=CONTROL)
@@ -70,6 +66,18 @@ def main() -> NoReturn:
         os._exit(0)
 
 
+def _watch(program: int) -> int:
+    """A pidfd of the program, or -1 where it has gone already.
+
+    And not only the socket's end: a fork of the program holds that open, too.
+    """
+    try:
+        watched = os.pidfd_open(program)
+    except ProcessLookupError:
+        return -1
+    return watched if os.getppid() == program else -1
+
+
 class Spawner:
     """Receives requests one by one; each start becomes a child."""
 
@@ -79,6 +87,7 @@ class Spawner:
         self._own_pid_namespace = open_namespace(b"/proc/self/ns/pid")
         self.init_program = init_program.make()
         self.janitor = Janitor()
+        self._is_over = False
         # We hold a pidfd of everything that runs: the limit is for the programs.
         self._program_limit = resource.getrlimit(resource.RLIMIT_NOFILE)
         hard = self._program_limit[1]
@@ -88,16 +97,19 @@ class Spawner:
         """Handle requests until the socket or the program (a pidfd) has ended."""
         poll = select.poll()
         poll.register(CONTROL, select.POLLIN)
-        poll.register(program, select.POLLIN)
-        while True:
+        if program >= 0:
+            poll.register(program, select.POLLIN)
+        while program >= 0:
             for descriptor, events in poll.poll():
                 if descriptor == program:
+                    poll.unregister(program)
+                    program = -1
+                elif not (events & select.POLLIN and self._receive()):
                     return
-                if events & select.POLLIN:
-                    if not self._receive():
-                        return
-                elif events & (select.POLLHUP | select.POLLERR):
-                    return
+        # What the program said last may be of directories that it made then.
+        self._is_over = True
+        while poll.poll(0) and self._receive():
+            pass
 
     def _receive(self) -> bool:
         size, ancillary, flags, _ = self._control.recvmsg_into(
@@ -135,7 +147,7 @@ class Spawner:
 
     def _handle(self, request: tuple[Any, ...], descriptors: list[int]) -> None:
         match request:
-            case ("start", *fields):
+            case ("start", *fields) if not self._is_over:
                 self._start(fields, descriptors)
             case ("watch", key, directories, stale):
                 self.janitor.forget(stale)
