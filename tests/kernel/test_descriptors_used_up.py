@@ -98,8 +98,15 @@ anyio.run(main, backend=name, backend_options=options)
 """
 
 
-@pytest.mark.parametrize("started", ["running", "to be started"])
-@pytest.mark.parametrize("backend", ["asyncio", "uvloop", "trio"])
+@pytest.mark.parametrize(
+    ("backend", "started"),
+    [
+        ("asyncio", "running"),
+        ("asyncio", "to be started"),
+        ("uvloop", "to be started"),
+        ("trio", "running"),
+    ],
+)
 def test_each_limit_of_descriptors_gives_typed_errors(rootfs, backend, started):
     with program(SOURCE, str(rootfs), backend, started, str(STEP)) as child:
         failures = 0

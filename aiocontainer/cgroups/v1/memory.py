@@ -118,6 +118,8 @@ def peaks_bytes(directory: str) -> tuple[int, int | None]:
 
 _LIMIT = "memory.limit_in_bytes"
 _TOGETHER = "memory.memsw.limit_in_bytes"
+# Not made at each use: CPython's cache of attributes keeps each string it was asked by.
+_OF_V2 = {name: f"{name}_bytes" for name in ("high", "low", "min", "zswap")}
 
 
 def limits(resources: Resources, read: Reader) -> list[Write]:
@@ -127,8 +129,8 @@ def limits(resources: Resources, read: Reader) -> list[Write]:
         UnsupportedFeature: a limit that only v2 has.
     """
     memory = resources.memory
-    for name in ("high", "low", "min", "zswap"):
-        if getattr(memory, name + "_bytes") is not None:
+    for name, field in _OF_V2.items():
+        if getattr(memory, field) is not None:
             raise UnsupportedFeature(f"memory.{name}", "cgroup v1 has no such limit")
     if memory.oom_group:
         raise UnsupportedFeature("memory.oom.group", "cgroup v1 can't do that")
