@@ -235,23 +235,25 @@ def _holds_strangers(cgroup: str) -> bool:
     return False
 
 
-def find(before: Snapshot) -> list[str]:
+def find(before: Snapshot, *, patience_s: float = PATIENCE_S) -> list[str]:
     """What differs from ``before`` and stays so. Empty, and at once, when all is well.
 
-    Waits up to `PATIENCE_S` for the kernel (and collects garbage, so that a descriptor
+    Waits up to ``patience_s`` for the kernel (and collects garbage, so that a descriptor
     in a reference cycle is reported by its own warning, not as a leak of the kernel's).
     """
     lasting = difference(before, take())
-    if not lasting:
-        return []
-    gc.collect()
-    deadline = time.monotonic() + PATIENCE_S
-    pause_s = 0.005
+    deadline = time.monotonic() + patience_s
+    pause_s = 0.001
+    collected = False
     while lasting:
         lasting &= difference(before, take())
         lasting = {words for words in lasting if not _excused(words, before)}
         if not lasting or time.monotonic() > deadline:
             break
+        if pause_s > 0.016 and not collected:
+            # Takes longer than most of what we wait for, so not at once.
+            gc.collect()
+            collected = True
         time.sleep(pause_s)
         pause_s = min(pause_s * 2, 0.1)
     return sorted(lasting)
