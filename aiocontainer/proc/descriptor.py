@@ -43,6 +43,7 @@ class Descriptor:
     __slots__ = (
         "_closing",
         "_grows_after",
+        "_is_at_end",
         "_moved",
         "_number",
         "_reading",
@@ -59,6 +60,7 @@ class Descriptor:
         self._writing = False
         self._moved = 0  # bytes since this task let others run
         self._grows_after = BUSY_PIPE_BYTES
+        self._is_at_end = False
 
     def fileno(self) -> int:
         if self._number < 0:
@@ -111,11 +113,12 @@ class Descriptor:
     def __del__(self) -> None:
         # getattr: __init__ may have failed on a bad number
         if getattr(self, "_number", -1) >= 0:
-            warnings.warn(
-                f"stream on descriptor {self._number} was never closed",
-                ResourceWarning,
-                stacklevel=2,
-            )
+            if not self._is_at_end:  # read to its end, nobody misses it
+                warnings.warn(
+                    f"stream on descriptor {self._number} was never closed",
+                    ResourceWarning,
+                    stacklevel=2,
+                )
             self.close()
 
     async def read(self, max_bytes: int) -> bytes:
@@ -236,6 +239,7 @@ class Descriptor:
         await anyio.wait_readable(number)
 
     def _account(self, number: int, count: int) -> None:
+        self._is_at_end = count == 0
         self._moved += count + CALL_COST_BYTES
         if self._grows_after > 0:
             # Not at once: most streams carry little, and a user's pipes share a quota

@@ -8,6 +8,7 @@ interpreter, and started again if it was lost; containers don't depend on it to 
 from __future__ import annotations
 
 import array
+import atexit
 import contextlib
 import fcntl
 import importlib.util
@@ -402,4 +403,15 @@ def _after_fork() -> None:
         spawner.close()
 
 
+def _at_exit() -> None:
+    """Let the spawner see to what the program leaves, and no socket be left to the
+    interpreter, which would complain."""
+    global _current
+    with _lock:
+        spawner, _current = _current, None
+    if spawner is not None:
+        spawner.close()
+
+
 os.register_at_fork(after_in_child=_after_fork)
+atexit.register(_at_exit)

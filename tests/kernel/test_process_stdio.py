@@ -1,5 +1,6 @@
 """Streams, files, descriptors and terminals of processes in containers."""
 
+import gc
 import os
 import signal
 
@@ -47,6 +48,19 @@ async def test_output_can_be_read_line_by_line_after_the_end(config):
         lines = [line async for line in process.stdout.lines()]
         await process.wait()
     assert lines == [b"a\n", b"x" * 200_000 + b"\n", b"end"]
+
+
+async def test_streams_that_were_read_to_their_end_need_no_closing(config):
+    """That is a ResourceWarning otherwise, which fails this test."""
+    async with Container(config) as container:
+        await container.run(["true"])
+        for _ in range(3):
+            process = await container.start(["echo", "x"], stdout=PIPE, stderr=PIPE)
+            assert [chunk async for chunk in process.stdout] == [b"x\n"]
+            assert [chunk async for chunk in process.stderr] == []
+            assert await process.wait() == 0
+            del process
+            gc.collect()
 
 
 async def test_stderr_can_go_where_stdout_goes(config):
