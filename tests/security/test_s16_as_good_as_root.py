@@ -90,10 +90,10 @@ async def test_a_node_of_the_hosts_disk_may_be_made_but_not_opened() -> None:
     source = f"""
 import json, os
 disk = {disk()}
-os.mknod("/tmp/disk", 0o60600, os.makedev(disk >> 20, disk & 0xFFFFF))
-os.mknod("/tmp/kmsg", 0o20600, os.makedev(1, 11))
+os.mknod("/dev/disk", 0o60600, os.makedev(disk >> 20, disk & 0xFFFFF))
+os.mknod("/dev/kmsg", 0o20600, os.makedev(1, 11))
 said = []
-for path in ("/tmp/disk", "/tmp/kmsg", "/dev/null", "/dev/full"):
+for path in ("/dev/disk", "/dev/kmsg", "/dev/null", "/dev/full"):
     try:
         os.close(os.open(path, os.O_RDONLY | os.O_NONBLOCK))
         said.append(0)
