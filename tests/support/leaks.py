@@ -238,8 +238,8 @@ def _holds_strangers(cgroup: str) -> bool:
 def find(before: Snapshot, *, patience_s: float = PATIENCE_S) -> list[str]:
     """What differs from ``before`` and stays so. Empty, and at once, when all is well.
 
-    Waits up to ``patience_s`` for the kernel (and collects garbage, so that a descriptor
-    in a reference cycle is reported by its own warning, not as a leak of the kernel's).
+    Waits up to ``patience_s`` for the kernel, and collects garbage: a descriptor in a
+    reference cycle is to be reported by its own warning, not as one left open.
     """
     lasting = difference(before, take())
     deadline = time.monotonic() + patience_s
