@@ -8,13 +8,14 @@ python-prctl has no wheel: the guest has Debian's package of it. Linters stay ou
 import re
 import sys
 import tomllib
+from itertools import chain
 from pathlib import Path
 
 ELSEWHERE = {"python-prctl", "mypy", "ruff", "rich"}
 
 project = tomllib.loads(Path(sys.argv[1]).read_text())["project"]
-wanted = [*project["dependencies"], *sum(project["optional-dependencies"].values(), [])]
-for line in wanted:
+extras = project["optional-dependencies"].values()
+for line in chain(project["dependencies"], *extras):
     name = re.match(r"[\w.-]+", line)
     if name and name[0] not in ELSEWHERE:
         print(line)
