@@ -98,7 +98,7 @@ async def test_a_life_may_be_cancelled_at_any_await(config, sweep, operation):
     await operation(config)
     seen = await sweep(lambda: operation(config), NothingLeft(), limit=200)
     assert seen.points >= 3
-    # That of a scope comes again at the next checkpoint, asyncio's own is lost for ever.
+    # That of a scope comes again at the next checkpoint, asyncio's own is lost.
     assert seen.completed == 0 or sweep is cancel_sweep
 
 
