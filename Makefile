@@ -8,7 +8,8 @@
 #   make soak          ten thousand lives in a row (LIVES=...): nothing left, no slower
 #   make bench         our figures beside those of runc, crun and bubblewrap
 #
-# PYTHON=python3.12 uses another interpreter, with a virtual environment of its own.
+# PYTHON=python3.12 uses another interpreter, with a virtual environment of its own;
+# ARGS='-k name' goes to pytest.
 PYTHON ?= python3
 LIVES ?= 10000
 SUFFIX := $(if $(filter-out python3,$(PYTHON)),-$(notdir $(PYTHON)))
@@ -46,14 +47,14 @@ demo: setup
 	$(PY) examples/demo.py
 
 test: setup
-	$(PY) -m pytest
+	$(PY) -m pytest $(ARGS)
 
 vm: setup
 	$(call install-packages,$(VM_PACKAGES))
 	PYTHON=$(abspath $(PY)) tests/vm/build.sh
 
 test-v2: vm
-	tests/vm/test.sh
+	tests/vm/test.sh $(ARGS)
 
 soak: setup
 	$(PY) -m tests.soak $(LIVES)
