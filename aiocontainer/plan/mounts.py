@@ -51,9 +51,8 @@ def file_system(config: Config) -> Iterator[s.Step]:
     yield s.SetPropagation(MS_SLAVE if slaves else MS_PRIVATE)
     private = MS_PRIVATE if slaves else 0
     yield from _root(config, MS_SLAVE if root_follows else MS_PRIVATE, private)
-    late: list[s.Step] = []
     for mount in (*config.system_mounts, *config.mounts):
-        yield from _mount(config, mount, late, 0 if _follows(mount) else private)
+        yield from _mount(config, mount, 0 if _follows(mount) else private)
     yield from _nodes(config)
     yield s.MakeSymlinks(_DEV_LINKS)
     if config.sysctl:
@@ -67,7 +66,12 @@ def file_system(config: Config) -> Iterator[s.Step]:
         yield s.MakeReadonly(tuple(map(os.fsencode, config.readonly_paths)))
     if config.masked_paths:
         yield s.Mask(tuple(map(os.fsencode, config.masked_paths)))
-    yield from late
+
+
+def _is_readonly_late(mount: Mount) -> bool:
+    options = mount.parsed
+    readonly = (options.attr_set | options.recursive_set) & MOUNT_ATTR_RDONLY
+    return bool(readonly) and not mount.is_bind and mount.type in ("tmpfs", None)
 
 
 def _follows(mount: Mount) -> bool:
@@ -76,7 +80,18 @@ def _follows(mount: Mount) -> bool:
 
 
 def become_root(config: Config) -> Iterator[s.Step]:
-    """Leave the host's root, then let go of the right to write to ours."""
+    """Leave the host's root, and let go of the right to write to ours."""
+    # Only now: mount points, devices and the console had to be made in these.
+    for mount in (*config.system_mounts, *config.mounts):
+        if _is_readonly_late(mount):
+            options = mount.parsed
+            yield s.ChangeAttributes(
+                os.fsencode(mount.destination),
+                options.attr_set,
+                options.attr_clear,
+                options.recursive_set,
+                options.recursive_clear,
+            )
     yield s.Pivot() if config.pivot_root else s.MoveRoot()
     if config.rootfs_propagation != "private":
         yield s.RootPropagation(PROPAGATIONS[config.rootfs_propagation])
@@ -116,9 +131,7 @@ def _size_option(size: object) -> tuple[s.Option, ...]:
     return () if size is None else ((b"size", str(size).encode()),)
 
 
-def _mount(
-    config: Config, mount: Mount, late: list[s.Step], private: int
-) -> Iterator[s.Step]:
+def _mount(config: Config, mount: Mount, private: int) -> Iterator[s.Step]:
     options = mount.parsed
     destination = os.fsencode(mount.destination)
     unsupported = options.flags - {"tmpcopyup", "silent", "remount"}
@@ -141,24 +154,18 @@ def _mount(
             private,
         )
     elif mount.type is None:
-        change = s.ChangeAttributes(
-            destination,
-            options.attr_set,
-            options.attr_clear,
-            options.recursive_set,
-            options.recursive_clear,
-        )
-        # As for a read-only tmpfs: what is made in it is made first.
-        if (change.attr_set | change.rec_set) & MOUNT_ATTR_RDONLY:
-            late.append(change)
-        else:
-            yield change
+        if not _is_readonly_late(mount):
+            yield s.ChangeAttributes(
+                destination,
+                options.attr_set,
+                options.attr_clear,
+                options.recursive_set,
+                options.recursive_clear,
+            )
     else:
         attributes = options.attr_set | options.recursive_set
-        if mount.type == "tmpfs" and attributes & MOUNT_ATTR_RDONLY:
-            # What is made in it (devices, mount points) is made first.
+        if _is_readonly_late(mount):
             attributes &= ~MOUNT_ATTR_RDONLY
-            late.append(s.ChangeAttributes(destination, MOUNT_ATTR_RDONLY))
         copy_up = "tmpcopyup" in options.flags
         data = tuple(_file_system_options(config, mount))
         kind = mount.type.encode()

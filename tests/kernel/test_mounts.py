@@ -374,6 +374,16 @@ async def test_a_read_only_directory_of_devices_is_made_read_only_last(
     assert "ro" in mounts["/dev/shm"].options
 
 
+async def test_a_terminal_has_its_console_in_a_read_only_directory_of_devices(
+    rootfs: Path,
+) -> None:
+    config = with_mounts(rootfs, Mount(destination="/dev", options=["ro"]))
+    async with Container(config) as container:
+        script = "stat -c %F /dev/console && ! touch /dev/new"
+        process = await container.start(["sh", "-c", script], terminal=True)
+        assert await process.wait() == 0
+
+
 @pytest.mark.parametrize("word", ["ro", "rro"])
 async def test_a_new_file_system_takes_the_recursive_words_too(
     rootfs: Path, word: str

@@ -495,6 +495,20 @@ ls -A /home; cat /proc/keys; stat -c %u /dev/pts/0 /dev/console; echo end
 
 
 @user_namespaces
+async def test_parameters_are_set_with_the_pids_of_the_host_too(
+    mapped_rootfs: Path,
+) -> None:
+    before = Path("/proc/sys/net/ipv4/ip_default_ttl").read_text()
+    config = mapped(
+        mapped_rootfs,
+        namespaces={"pid": "host"},
+        sysctl={"net.ipv4.ip_default_ttl": "99"},
+    )
+    assert await shell(config, "cat /proc/sys/net/ipv4/ip_default_ttl") == "99\n"
+    assert Path("/proc/sys/net/ipv4/ip_default_ttl").read_text() == before
+
+
+@user_namespaces
 async def test_the_name_of_a_joined_machine_is_changed_when_that_is_asked_for(
     rootfs: Path,
 ) -> None:

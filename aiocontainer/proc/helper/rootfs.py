@@ -332,7 +332,12 @@ def make_readonly(context: Context, readonly: tuple[bytes, ...]) -> None:
 
 def write_sysctl(_context: Context, values: tuple[tuple[bytes, bytes], ...]) -> None:
     """Write kernel parameters through a proc file system that nobody else can see."""
-    proc = mounts.new_filesystem(b"proc", ())
+    try:
+        proc = mounts.new_filesystem(b"proc", ())
+    except PermissionError:
+        # In a user namespace with the pids of the host: the host's own, which shows
+        # the parameters of whoever looks, too. The container's root isn't "/" yet.
+        proc = call("open", os.open, b"/proc", c.O_PATH | c.O_DIRECTORY | c.O_CLOEXEC)
     strict = c.RESOLVE_BENEATH | c.RESOLVE_NO_XDEV | c.RESOLVE_NO_SYMLINKS
     for key, value in values:
         path = b"sys/" + key
