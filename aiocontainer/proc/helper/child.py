@@ -81,14 +81,23 @@ def main(
         call("setsid", os.setsid)
         if barrier >= 0:
             if call("read", os.read, barrier, 1) != b"g":
-                os._exit(1)  # the spawner has gone, or has said why
+                _introduce(context.pipe)  # the spawner has gone, or has said why
+                os._exit(1)
             os.close(barrier)
         for index, (name, *arguments) in enumerate(steps):  # noqa: B007
             STEPS[name](context, *arguments)
     except BaseException as error:
+        _introduce(context.pipe)
         wire.report(context.pipe, index, error)
     finally:
         os._exit(1)
+
+
+def _introduce(pipe: int) -> None:
+    try:
+        wire.introduce(pipe)
+    except OSError:
+        pass  # then only its end is heard
 
 
 def make_fault(name: str, at: int, code: int) -> Callable[[str], None]:

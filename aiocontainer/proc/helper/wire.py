@@ -21,14 +21,21 @@ def take_go(pipe: int) -> bool:
         try:
             taken = sock.recv(1, _socket.MSG_DONTWAIT)
         except BlockingIOError:
-            pidfd = call("pidfd_open", os.pidfd_open, os.getpid())
-            message = init_pipe.encode_hello(init_pipe.HELLO, 0)
-            send_descriptor(pipe, message, pidfd)
-            os.close(pidfd)
+            introduce(pipe)
             taken = call("recv", sock.recv, 1)
     finally:
         sock.detach()
     return bool(taken == init_pipe.GO)
+
+
+def introduce(pipe: int) -> None:
+    """Make ourselves known, in case that the spawner couldn't: who isn't known isn't
+    reaped."""
+    pidfd = call("pidfd_open", os.pidfd_open, os.getpid())
+    try:
+        send_descriptor(pipe, init_pipe.encode_hello(init_pipe.HELLO, 0), pidfd)
+    finally:
+        os.close(pidfd)
 
 
 def send_descriptor(pipe: int, message: bytes, descriptor: int) -> None:
