@@ -96,7 +96,8 @@ class Container:
             stdin, stdout, stderr: ``PIPE``, ``DEVNULL``, ``STDOUT`` (stderr only), a
                 descriptor, an open file, another process's stream, or ``None``.
             terminal: a new one instead of the three; (rows, columns) sets its size.
-            pass_fds: descriptors that keep their numbers in the program.
+            pass_fds: descriptors that keep their numbers in the program. A directory's
+                is a way out of the container (openat(2) with ``..``).
             settings: fields of `ProcessSettings` that differ from the config's:
                 ``env``, ``cwd``, ``user``, ``capabilities``, ``rlimits``...
 
