@@ -138,11 +138,17 @@ class Ours:
         container = await self.joined()
         await container.stats()
         seen: list[str] = []
-        listening = True
+        listening, directory = True, ""
 
         def note(event: str, arguments: tuple[Any, ...]) -> None:
-            if listening and event == "open" and isinstance(arguments[0], str):
-                seen.append(arguments[0])
+            nonlocal directory
+            if not listening or event != "open" or not isinstance(arguments[0], str):
+                return
+            path = arguments[0]
+            if os.path.isdir(path):
+                directory = path  # of the names that follow
+            else:
+                seen.append(os.path.join(directory, path))
 
         sys.addaudithook(note)
         await container.stats()
