@@ -8,6 +8,7 @@ import signal
 import time
 import weakref
 from collections.abc import Iterator
+from typing import Final
 
 import anyio
 
@@ -30,6 +31,9 @@ from .proc.result import ExitReason, Usage
 from .proc.stdio import DEVNULL, Stdio, open_stdio
 from .proc.uncancelled import uncancelled
 from .watching import Watching
+
+_DYING_S: Final = 2.0
+"""How long the descendants of a killed run are waited for."""
 
 
 class Processes:
@@ -220,7 +224,14 @@ class Processes:
                 os.close(target)
         run = _Run(self, child, cgroup)
         process = Process(
-            request.names, child, stdio, key, started, run.kill, run.finish
+            request.names,
+            child,
+            stdio,
+            key,
+            started,
+            run.kill,
+            run.finish,
+            run.clean_up,
         )
         run.process = process
         self.watching.started(process)
@@ -230,6 +241,10 @@ class Processes:
         """A run is over whose cgroup may hold what it left: that is still dying, or
         lives on. Tried again with each later end."""
         self._left.append(cgroup)
+        self.remove_left()
+
+    def remove_left(self) -> None:
+        """Remove the cgroups of runs that are over and empty by now."""
         self._left[:] = [left for left in self._left if not left.try_remove()]
 
     async def _make_cgroup(self) -> Cgroup | None:
@@ -287,6 +302,14 @@ class _Run:
         else:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._child.pid, signal.SIGKILL)
+
+    async def clean_up(self) -> None:
+        """Its cgroup goes once all that was killed with it is dead; what takes longer
+        is tried again with each later end."""
+        if self._cgroup is not None:
+            with contextlib.suppress(CgroupError):
+                await self._cgroup.remove(timeout_s=_DYING_S)
+            self._owner.remove_left()
 
     def finish(self, ended: sys_pidfd.Exit, wall_s: float) -> tuple[Usage, int]:
         """Its last figures; its cgroup goes, unless some of it live on."""

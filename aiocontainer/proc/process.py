@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 import anyio
@@ -43,6 +43,7 @@ class Process(abc.Process):
         started: float,
         kill_tree: Callable[[], None],
         finish: Callable[[sys_pidfd.Exit, float], tuple[Usage, int]],
+        clean_up: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         """For `Container` alone.
 
@@ -55,6 +56,7 @@ class Process(abc.Process):
             kill_tree: sends SIGKILL to it and its descendants.
             finish: called once, after its end, before anybody hears of it: what it
                 used, and how many of its own tree the kernel killed for memory.
+            clean_up: waits for the end of all that was killed with it.
         """
         self.args = args
         self._pid = child.pid
@@ -65,6 +67,7 @@ class Process(abc.Process):
         self._started = started
         self._kill_tree = kill_tree
         self._finish = finish
+        self._clean_up = clean_up
         self._turn = anyio.Lock()
         self._watching = -1
         self._ends: Ends | None = None
@@ -268,10 +271,13 @@ class Process(abc.Process):
         if not self.ended:
             self._kill_tree()
 
-    def kill_because(self, cause: ExitReason) -> None:
-        """Kill it and its descendants, and have ``cause`` told as the reason."""
-        if self.blame(cause):
+    def kill_because(self, cause: ExitReason) -> bool:
+        """Kill it and its descendants, and have ``cause`` told as the reason; False if
+        it has ended."""
+        is_running = self.blame(cause)
+        if is_running:
             self._kill_tree()
+        return is_running
 
     def blame(self, cause: ExitReason) -> bool:
         """Have ``cause`` told as the reason of a kill to come; False once it ended."""
@@ -290,8 +296,10 @@ class Process(abc.Process):
 
     async def _end(self, cause: ExitReason) -> None:
         with anyio.move_on_after(KILL_PATIENCE_S):
-            self.kill_because(cause)
+            is_killed = self.kill_because(cause)
             await self.wait_for_end()
+            if is_killed and self._clean_up is not None:
+                await self._clean_up()
 
     def close_streams(self) -> None:
         """Close what is open of its streams and terminal."""
