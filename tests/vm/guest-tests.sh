@@ -24,6 +24,7 @@ export AIOCONTAINER_GUEST=1 AIOCONTAINER_BACKENDS=${AIOCONTAINER_BACKENDS:-async
 # every kernel, and in emulation everything takes 11 to 15 times as long.
 if [ $# -eq 0 ]; then
   set -- tests/kernel/test_{cgroup,notify}_*.py tests/kernel/test_container_events.py \
-    tests/kernel/test_{hogs,lifecycle,program_killed}.py tests/security/test_s08_*.py
+    tests/kernel/test_{hogs,lifecycle,process_stdio,program_killed,runs}.py \
+    tests/security/test_s08_*.py
 fi
 exec python3 -m pytest -v --tb=short --timeout=90 -p no:cacheprovider --durations=15 "$@"
