@@ -41,6 +41,8 @@ CODES = (
     *(errno.EIO, errno.ENOMEM, errno.EPERM, errno.EAGAIN, errno.EINTR, errno.EMFILE),
     *(errno.ENOSPC, errno.EACCES, errno.EINVAL, errno.ENOENT, errno.ENOSYS),
 )
+# Not ENOENT: that a directory is gone already is what clean-up wants to hear.
+PROGRAM_CODES = (errno.EIO, errno.EMFILE, errno.ENOMEM, errno.EPERM, errno.ENOSPC)
 
 
 @pytest.fixture(scope="module")
@@ -215,7 +217,7 @@ async def test_an_exec_that_fails_is_an_exec_error(rootfs):
 
 @pytest.mark.parametrize("life", LIVES)
 @pytest.mark.parametrize(
-    "code", CODES if FULL else (errno.EIO, errno.EMFILE), ids=errno.errorcode.get
+    "code", PROGRAM_CODES if FULL else PROGRAM_CODES[:2], ids=errno.errorcode.get
 )
 async def test_a_kernel_call_of_the_program_that_fails_is_a_typed_error(
     rootfs, life, code
