@@ -12,7 +12,7 @@ trap 'kill $(jobs -p) 2>/dev/null; exit 143' INT TERM
 declare -A running
 for mode in ${MODES:-plain systemd}; do
   [ "$mode" = plain ] && options=-n || options=
-  "$here/run-in-vm.sh" $options -c 1 -m 1536 -t "${LIMIT_S:-420}" "$project" \
+  "$here/run-in-vm.sh" $options -c 1 -m 1536 -t "${LIMIT_S:-720}" "$project" \
     tests/vm/guest-tests.sh "$@" >"$logs/$mode" 2>&1 &
   running[$mode]=$!
 done
