@@ -6,10 +6,12 @@ import os
 import subprocess
 import uuid
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import anyio
 import pytest
 
+from aiocontainer import Config, Container, ExitReason
 from aiocontainer.cgroups import CGroup, Cgroup, open_cgroup
 from aiocontainer.config import CgroupSettings, Resources
 from aiocontainer.errors import CgroupError, UnsupportedFeature
@@ -141,3 +143,16 @@ async def test_a_missing_bus_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UnsupportedFeature, match="/nowhere"):
         await group.acreate()
     assert existing(group) == []
+
+
+async def test_a_container_has_a_scope_for_its_life(rootfs: Path) -> None:
+    config = Config(rootfs=rootfs, memory="64MiB", cgroup={"mode": "systemd"})
+    async with Container(config) as container:
+        result = await container.run(["cat", "/proc/self/cgroup"], timeout=60)
+        assert result.reason is ExitReason.EXITED
+        assert container.isolation.cgroup == "v2"
+        where = Path(container._processes.cgroup.paths["memory"])
+        assert f"aiocontainer-{container.id}.scope" in where.parts
+        assert (where / "memory.max").read_text() == f"{64 * 2**20}\n"
+        assert container.processes() == [container.pid]
+    assert not where.exists()
