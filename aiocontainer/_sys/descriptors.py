@@ -27,11 +27,6 @@ def close_others(keep: Iterable[int]) -> None:
     call("close_range", _close_range, first, _LAST, 0)
 
 
-def close_on_exec_from(first: int) -> None:
-    """Mark every descriptor from ``first`` on as closed by exec."""
-    call("close_range", _close_range, first, _LAST, c.CLOSE_RANGE_CLOEXEC)
-
-
 def place(targets: Mapping[int, int]) -> None:
     """Put descriptors at the numbers that the program is to find them at.
 

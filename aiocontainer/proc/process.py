@@ -13,7 +13,7 @@ from anyio import abc
 
 from .._sys import pidfd as sys_pidfd
 from . import spawner
-from .capture import Sink, communicate
+from .capture import Channel, Sink, communicate
 from .ends import Ends
 from .handshake import Child
 from .result import ExitReason, Usage
@@ -236,21 +236,21 @@ class Process(abc.Process):
         Cancelling leaves the process running; what had been received is lost.
         """
         sink = Sink(None)
-        outputs = [
-            (stream, channel)
-            for stream, channel in (
-                (self.stdout, sink.stdout),
-                (self.stderr, sink.stderr),
-            )
-            if stream is not None
-        ]
         await communicate(
-            self.wait_for_end, outputs, stdin=self.stdin, data=input or b""
+            self.wait_for_end,
+            self.outputs(sink),
+            stdin=self.stdin,
+            data=input or b"",
         )
         return (
             None if self.stdout is None else sink.stdout.getvalue(),
             None if self.stderr is None else sink.stderr.getvalue(),
         )
+
+    def outputs(self, sink: Sink) -> list[tuple[ReceiveStream, Channel]]:
+        """Its streams that are pipes, each with its share of ``sink``."""
+        both = ((self.stdout, sink.stdout), (self.stderr, sink.stderr))
+        return [(stream, channel) for stream, channel in both if stream is not None]
 
     # -- ending -----------------------------------------------------------------------
 

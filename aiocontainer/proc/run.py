@@ -56,18 +56,10 @@ async def finish(
             process.kill_because(ExitReason.OUTPUT_LIMIT)
 
     sink = Sink(max_output, on_exceeded)
-    outputs = [
-        (stream, channel)
-        for stream, channel in (
-            (process.stdout, sink.stdout),
-            (process.stderr, sink.stderr),
-        )
-        if stream is not None
-    ]
     try:
         await communicate(
             lambda: _wait(process, timeout),
-            outputs,
+            process.outputs(sink),
             stdin=process.stdin if input is not None else None,
             data=input or b"",
         )
