@@ -13,6 +13,7 @@ from typing import Final
 import anyio
 
 from ._sys import pidfd as sys_pidfd
+from .attachments import Attachment, Attachments
 from .cgroups import Cgroup, detect, open_cgroup
 from .config import Config, Resources, device_rules
 from .errors import (
@@ -24,7 +25,7 @@ from .errors import (
 )
 from .plan import compile as plans
 from .proc import spawner
-from .proc.handshake import Child
+from .proc.handshake import NO_STOPS, Child
 from .proc.launch import Request, launch, start_slots, usage_of
 from .proc.process import Process
 from .proc.result import ExitReason, Usage
@@ -61,6 +62,7 @@ class Processes:
         self._name = name
         self._named_by_us = named_by_us
         self._frame = plans.frame(config)
+        self._attachments = Attachments(attachments_of(config, name))
         self._key = next(spawner.keys)
         self._runs = 0
         self.kills_of_runs = 0
@@ -97,10 +99,7 @@ class Processes:
         async with self._starting:
             self.check_open()
             if self.first is None:
-                async with start_slots():
-                    self.first = await self._start_first(request, stdio)
-                self._all.add(self.first)
-                return self.first
+                return await self._begin(request, stdio)
         async with start_slots():
             process = await self._join(request, stdio, self.first)
         self._all.add(process)
@@ -112,6 +111,18 @@ class Processes:
             self.check_open()
         return process
 
+    async def _begin(self, request: Request, stdio: Stdio) -> Process:
+        """Start the first process, and tell what is attached to the container."""
+        async with start_slots():
+            first = self.first = await self._start_first(request, stdio)
+        self._all.add(first)
+        try:
+            await self._attachments.started(first.pid)
+        except BaseException:
+            await first.end()
+            raise
+        return first
+
     async def ensure_init(self) -> None:
         """Have the built-in init as the first process, if there is none."""
         async with self._starting:
@@ -119,10 +130,12 @@ class Processes:
             if self.first is not None:
                 return
             with starting():
-                init = Request(None, self._config)
-                async with start_slots():
-                    stdio = open_stdio(DEVNULL, DEVNULL, DEVNULL)
-                    self.first = await self._start_first(init, stdio)
+                stdio = open_stdio(DEVNULL, DEVNULL, DEVNULL)
+                try:
+                    await self._begin(Request(None, self._config), stdio)
+                except BaseException:
+                    stdio.close()
+                    raise
 
     def kill_by_request(self) -> None:
         """`kill`, because the caller wanted it: that is then the reason of each."""
@@ -162,7 +175,7 @@ class Processes:
                 await process.end()
             for process in self._all:
                 process.close_streams()
-            await self._remove_cgroup()
+            await self._remove()
             self.later.clear()
 
     async def _start_first(self, request: Request, stdio: Stdio) -> Process:
@@ -171,13 +184,17 @@ class Processes:
         try:
             owner = self._frame.root_owner
             program, descriptors = request.program(stdio, owner)
-            plan = plans.first(self._frame, self._name, request.settings, program)
+            attached = self._attachments
+            plan = plans.first(
+                self._frame, self._name, request.settings, program, stop=bool(attached)
+            )
+            stops = {b"created": attached.attach} if attached else NO_STOPS
             cgroup = await self._make_cgroup()
-            child = await launch(key, plan, descriptors, cgroup)
+            child = await launch(key, plan, descriptors, cgroup, stops)
         except BaseException as error:
             spawner.forget(key)
             killed = _killed_for_memory(self.cgroup)
-            await uncancelled(self._remove_cgroup)
+            await uncancelled(self._remove)
             if killed and isinstance(error, HandshakeError):
                 reason = "out of memory: the limit is too small to start in"
                 raise SetupError("set up the container", reason) from error
@@ -275,6 +292,12 @@ class Processes:
         cgroup.create()
         return cgroup
 
+    async def _remove(self) -> None:
+        try:
+            await self._remove_cgroup()
+        finally:
+            await self._attachments.detach()
+
     async def _remove_cgroup(self) -> None:
         self.watching.end()
         cgroup = self.cgroup
@@ -355,6 +378,11 @@ def _killed_for_memory(cgroup: Cgroup | None) -> bool:
     with contextlib.suppress(CgroupError):
         return cgroup is not None and cgroup.oom_kills() > 0
     return False
+
+
+def attachments_of(config: Config, name: str) -> list[Attachment]:
+    """What a container of this config has beside processes and cgroup, in order."""
+    return []
 
 
 def _limits(config: Config) -> Resources:

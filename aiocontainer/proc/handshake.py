@@ -7,9 +7,9 @@ import errno
 import os
 import signal
 import socket
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import anyio
 
@@ -29,6 +29,10 @@ from .uncancelled import uncancelled
 _ANCILLARY: Final = socket.CMSG_SPACE(4)
 _PATIENCE_S: Final = 10.0
 """How long clean-up waits for a child that a killed or wedged machine may not give."""
+
+Stop: TypeAlias = Callable[[int, int], Awaitable[None]]
+"""Called with the child's pid and a pidfd that stays the handshake's."""
+NO_STOPS: Final[Mapping[bytes, Stop]] = {}
 
 fault: tuple[str, int, int] | None = None
 """Test hook: (call, n, errno): the n-th such call of the next children fails, or with
@@ -60,6 +64,8 @@ class _Progress:
     """GO was sent."""
     reset: bool = False
     """The child ended with GO unread."""
+    stopped: bytes | None = None
+    """Name of the stop that the child waits at."""
     closed: bool = False
     status: int | None = None
     """How the child ended, where it did."""
@@ -82,6 +88,7 @@ async def start(
     *,
     join_files: tuple[str, ...] = (),
     cgroup: tuple[int | None, str | None] = (None, None),
+    stops: Mapping[bytes, Stop] = NO_STOPS,
 ) -> Child:
     """Have a child made that executes a plan; returns once the program runs.
 
@@ -92,6 +99,8 @@ async def start(
         join_files: cgroup files that the child writes "0" to.
         cgroup: index among the descriptors of a cgroup2 directory to be born in, and
             the file to join it by where clone3 is refused.
+        stops: what is done while the child waits at a stop of the plan, by its name;
+            what that raises ends the child, and is raised.
 
     Cancelled, or failed: the child has ended and has been reaped.
 
@@ -113,14 +122,17 @@ async def start(
         fault,
     )
     try:
-        return await _start(request, plan, descriptors)
+        return await _start(request, plan, descriptors, stops)
     except SpawnerError:
         # No child of this request lives: it may be made again, by a new spawner.
-        return await _start(request, plan, descriptors)
+        return await _start(request, plan, descriptors, stops)
 
 
 async def _start(
-    request: tuple[Any, ...], plan: Plan, descriptors: Sequence[int]
+    request: tuple[Any, ...],
+    plan: Plan,
+    descriptors: Sequence[int],
+    stops: Mapping[bytes, Stop],
 ) -> Child:
     ours, theirs = socket.socketpair(
         socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK
@@ -134,6 +146,8 @@ async def _start(
         while not progress.closed:
             await anyio.wait_readable(ours)
             _receive_all(ours, progress)
+            if progress.stopped is not None and progress.pidfd >= 0:
+                await _let_go_on(ours, progress, stops)
         if progress.executed:
             if progress.intermediate >= 0:
                 await uncancelled(lambda: _collect_intermediate(progress))
@@ -172,26 +186,44 @@ def _take(
 ) -> None:
     received = array.array("i", ancillary[0][2][:4])[0] if ancillary else -1
     kind = message[:1]
-    if received < 0 and kind != init_pipe.FAILED:
+    if received < 0 and kind not in (init_pipe.FAILED, init_pipe.STOP):
         _refuse(message, progress)
         return
     match kind:
         case init_pipe.HELLO if progress.pidfd < 0:
             progress.pidfd = received
             progress.pid = int(message[1:]) or _pid_of(received)
-            try:
-                pipe.send(init_pipe.GO)
-                progress.went = True
-            except OSError:
-                progress.reset = True
+            progress.went = True
+            _send(pipe, init_pipe.GO, progress)
         case init_pipe.INTERMEDIATE:
             progress.intermediate = received
         case init_pipe.TERMINAL:
             progress.terminal = received
+        case init_pipe.STOP:
+            progress.stopped = message[1:]
         case init_pipe.FAILED:
             progress.failed = progress.failed or message
         case _ if received >= 0:  # a second HELLO
             os.close(received)
+
+
+def _send(pipe: socket.socket, message: bytes, progress: _Progress) -> None:
+    try:
+        pipe.send(message)
+    except OSError:
+        progress.reset = True
+
+
+async def _let_go_on(
+    pipe: socket.socket, progress: _Progress, stops: Mapping[bytes, Stop]
+) -> None:
+    """Do what is to be done at the stop, and answer."""
+    name, progress.stopped = progress.stopped or b"", None
+    if (at_stop := stops.get(name)) is not None:
+        await at_stop(progress.pid, progress.pidfd)
+    _send(pipe, init_pipe.CONTINUE, progress)
+    if name != init_pipe.READY:
+        _send(pipe, init_pipe.GO, progress)
 
 
 def _refuse(message: bytes, progress: _Progress) -> None:

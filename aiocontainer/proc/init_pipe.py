@@ -30,6 +30,11 @@ GO = b"g"
 TERMINAL = b"T"
 INTERMEDIATE = b"I"
 FAILED = b"F"
+STOP = b"S"
+"""And the name of the stop: the child waits, or (`READY`) will wait before its exec."""
+READY = b"ready"
+CONTINUE = b"c"
+"""The program's answer to a stop; but after `READY` another GO follows it."""
 
 MAX_MESSAGE = 8192
 """Longest message of a child, in bytes."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
@@ -135,15 +135,19 @@ def start_slots() -> anyio.CapacityLimiter:
 
 
 async def launch(
-    key: int, plan: Plan, descriptors: list[int], cgroup: Cgroup | None
+    key: int,
+    plan: Plan,
+    descriptors: list[int],
+    cgroup: Cgroup | None,
+    stops: Mapping[bytes, handshake.Stop] = handshake.NO_STOPS,
 ) -> handshake.Child:
     """Have the plan carried out, in a cgroup. Cancellation and errors: `handshake`."""
     if cgroup is None:
-        return await handshake.start(key, plan, descriptors)
+        return await handshake.start(key, plan, descriptors, stops=stops)
     entry = cgroup.entry()
     if entry.clone_directory is None:
         return await handshake.start(
-            key, plan, descriptors, join_files=entry.join_files
+            key, plan, descriptors, join_files=entry.join_files, stops=stops
         )
     flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
     directory = os.open(entry.clone_directory, flags)
@@ -154,6 +158,7 @@ async def launch(
             [*descriptors, directory],
             join_files=entry.join_files,
             cgroup=(1 + len(descriptors), entry.clone_fallback),
+            stops=stops,
         )
     finally:
         os.close(directory)

@@ -9,6 +9,7 @@ from aiocontainer.config import override
 from aiocontainer.errors import ConfigError
 from aiocontainer.plan import compile as plans
 from aiocontainer.plan import steps as s
+from aiocontainer.plan.settle import settle
 from aiocontainer.plan.host import HostFacts
 
 STDIO = ((0, 1), (1, 2), (2, 3))
@@ -148,7 +149,7 @@ def test_a_plan_is_made_of_plain_values() -> None:
 def test_the_same_config_is_compiled_once() -> None:
     config = Config(rootfs="/x")
     assert plans.frame(config) is plans.frame(config)
-    assert plans.settle(config) is plans.settle(config)
+    assert settle(config) is settle(config)
     assert plans.frame(config) is not plans.frame(Config(rootfs="/x"))
 
 

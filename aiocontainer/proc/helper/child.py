@@ -25,6 +25,7 @@ class Context:
     """What the steps of one plan share."""
 
     __slots__ = (
+        "announced",
         "descriptors",
         "entered",
         "gid",
@@ -32,6 +33,7 @@ class Context:
         "home",
         "init_program",
         "join_files",
+        "known",
         "null",
         "pipe",
         "root",
@@ -56,6 +58,10 @@ class Context:
         self.gid = 0
         self.groups: list[int] = []
         self.home = b"/"
+        self.announced = False
+        """The program was told that we are ready, and is to answer that."""
+        self.known = False
+        """The program has answered us once, so it knows us."""
         self.entered = False
         """The working directory has been entered, as root."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import become, pivot, rootfs
+from . import become, execute, namespaces, pivot, rootfs, terminals
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -12,17 +12,18 @@ if TYPE_CHECKING:
 STEPS: dict[str, Callable[..., Any]] = {
     function.__name__: function
     for function in (
-        become.join_cgroups,
-        become.be_root_of_user_namespace,
-        become.unshare,
-        become.join_namespace,
-        become.join_container,
-        become.open_root,
-        become.set_hostname,
-        become.set_domainname,
-        become.bring_up_loopback,
-        become.new_session_keyring,
-        become.open_terminal,
+        namespaces.join_cgroups,
+        namespaces.be_root_of_user_namespace,
+        namespaces.unshare,
+        namespaces.join_namespace,
+        namespaces.join_container,
+        namespaces.open_root,
+        namespaces.set_hostname,
+        namespaces.set_domainname,
+        namespaces.bring_up_loopback,
+        namespaces.new_session_keyring,
+        terminals.open_terminal,
+        become.stop,
         become.find_user,
         become.raise_limits,
         become.no_new_privs,
@@ -30,8 +31,9 @@ STEPS: dict[str, Callable[..., Any]] = {
         become.own_stdio,
         become.change_directory,
         become.change_identity,
-        become.execute,
-        become.execute_init,
+        become.say_ready,
+        execute.execute,
+        execute.execute_init,
         rootfs.set_propagation,
         rootfs.root_directory,
         rootfs.root_overlay,

@@ -9,23 +9,57 @@ import struct
 from ..._sys.libc import call
 from .. import init_pipe
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .child import Context
 
-def take_go(pipe: int) -> bool:
-    """Wait for the program's GO; False if the program has gone.
 
-    It is there long since, unless the spawner was lost before it could make us known:
+def take_go(context: Context) -> None:
+    """Wait for the program's GO, and its answer if we said that we are ready; where the
+    program has gone this process ends.
+
+    GO is there long since, unless the spawner was lost before it could make us known:
     then we do that ourselves. The program finds our pid by the pidfd.
     """
-    sock = _as_socket(pipe)
+    if context.announced:
+        await_answer(context)
+    elif _take(context) != init_pipe.GO:
+        os._exit(1)
+
+
+def await_answer(context: Context) -> None:
+    """Wait for the program's answer to a stop; where it has gone this process ends.
+
+    The GO before it has to go first. Another follows each answer but the last, so that
+    something is unread as long as steps are left: that tells our end from an exec.
+    """
+    while (taken := _take(context)) != init_pipe.CONTINUE:
+        if taken != init_pipe.GO:
+            os._exit(1)
+
+
+def _take(context: Context) -> bytes:
+    """One message of the program's; nothing if it has gone."""
+    sock = _as_socket(context.pipe)
     try:
         try:
-            taken = sock.recv(1, _socket.MSG_DONTWAIT)
+            return sock.recv(1, _socket.MSG_DONTWAIT)
         except BlockingIOError:
-            introduce(pipe)
-            taken = call("recv", sock.recv, 1)
+            if not context.known:
+                introduce(context.pipe)
+            return call("recv", sock.recv, 1)  # type: ignore[no-any-return]
+    finally:
+        context.known = True
+        sock.detach()
+
+
+def say(context: Context, message: bytes) -> None:
+    """Send one message."""
+    sock = _as_socket(context.pipe)
+    try:
+        call("send", sock.send, message, _socket.MSG_NOSIGNAL)
     finally:
         sock.detach()
-    return bool(taken == init_pipe.GO)
 
 
 def introduce(pipe: int) -> None:

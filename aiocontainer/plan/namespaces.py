@@ -1,0 +1,67 @@
+"""Which namespaces a child is born in, joins or makes, and the id maps of a new one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final
+
+from .._sys import constants as c
+from ..config import Config, IdMapping
+from . import steps as s
+
+KINDS: Final = {
+    "user": c.CLONE_NEWUSER,
+    "mount": c.CLONE_NEWNS,
+    "pid": c.CLONE_NEWPID,
+    "uts": c.CLONE_NEWUTS,
+    "ipc": c.CLONE_NEWIPC,
+    "network": c.CLONE_NEWNET,
+    "cgroup": c.CLONE_NEWCGROUP,
+    "time": c.CLONE_NEWTIME,
+}
+"""Name in a config -> ``CLONE_NEW*``."""
+
+
+def go_through(new: set[str], joined: Iterable[str]) -> tuple[str, ...]:
+    """Namespaces given by path that the child has to be born in.
+
+    A user namespace, so that it owns the new ones. And all that are joined beside a
+    new user namespace: from inside that, nobody may join what the host owns. A mount
+    namespace would hide the cgroups' files from whoever makes the child.
+    """
+    kinds = [kind for kind in joined if kind not in ("user", "mount")]
+    if "user" in joined:
+        return ("user", *(kind for kind in kinds if kind == "pid"))
+    return tuple(kinds) if "user" in new else ()
+
+
+def enter(
+    config: Config,
+    new: set[str],
+    joined: Mapping[str, bytes],
+    index: Mapping[str, int],
+    inside: tuple[str, ...],
+) -> Iterator[s.Step]:
+    yield s.JoinCgroups()
+    if "user" in new or "user" in joined:
+        yield s.BeRootOfUserNamespace()
+    if "cgroup" in new:
+        yield s.Unshare(c.CLONE_NEWCGROUP)
+    for kind in ("network", "ipc", "uts", "cgroup", "mount"):
+        if kind in joined and kind not in inside:
+            yield s.JoinNamespace(joined[kind], index[kind], KINDS[kind])
+    if "network" in new:
+        yield s.BringUpLoopback()
+    if config.domainname is not None:
+        yield s.SetDomainname(config.domainname.encode())
+
+
+def mappings(config: Config) -> Iterator[tuple[str, bytes]]:
+    yield "gid_map", _mapping(config.gid_mappings)
+    yield "uid_map", _mapping(config.uid_mappings)
+
+
+def _mapping(extents: Iterable[IdMapping]) -> bytes:
+    """One write a file, as user_namespaces(7) wants it."""
+    lines = (f"{e.container_id} {e.host_id} {e.size}\n" for e in extents)
+    return "".join(lines).encode()

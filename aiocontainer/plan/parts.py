@@ -1,0 +1,100 @@
+"""What a plan is made of, and the memory of those that were compiled."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any, Final, Self, TypeVar
+
+from . import steps as s
+
+_REMEMBERED: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Steps that belong together, in both forms: parts are shared by many plans."""
+
+    steps: tuple[s.Step, ...]
+    wire: tuple[Any, ...]
+    """The same as the helper takes it."""
+
+    @classmethod
+    def of(cls, steps: Iterable[s.Step]) -> Self:
+        """A part of these steps."""
+        kept = tuple(steps)
+        return cls(kept, tuple(step.wire() for step in kept))
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is to be done for one process: by the spawner, then by the child."""
+
+    clone_flags: int
+    """``CLONE_NEW*`` that the child is born with."""
+    namespaces: tuple[bytes, ...]
+    """Paths that the spawner opens, before anything else; the last is -1 as an index of
+    a descriptor, the one before it -2, and so on."""
+    go_through: tuple[tuple[int, int], ...]
+    """(index, kind) of namespaces that an intermediate process joins, so that the child
+    is born in them."""
+    pid_namespace: int | None
+    """Index of the one to be born in, or of a container's pidfd."""
+    proc_files: tuple[tuple[str, bytes], ...]
+    """Written by the spawner to ``/proc/<child>/``, before the child goes on."""
+    parts: tuple[Part, ...]
+
+    @property
+    def steps(self) -> tuple[s.Step, ...]:
+        """All steps, in their order."""
+        return tuple(chain.from_iterable(part.steps for part in self.parts))
+
+    @property
+    def wire(self) -> tuple[Any, ...]:
+        """All steps in the form that the helper takes."""
+        return tuple(chain.from_iterable(part.wire for part in self.parts))
+
+    def describe(self) -> str:
+        """The plan, a line each, for people."""
+        lines = [f"/proc/<child>/{name} <- {data!r}" for name, data in self.proc_files]
+        return "\n".join((*lines, *(step.title for step in self.steps)))
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """What a process executes and which descriptors it gets."""
+
+    arguments: tuple[str | bytes | os.PathLike[str], ...] | None
+    """None is the built-in init."""
+    passed: s.Passed
+    own_stdio: tuple[int, ...] = ()
+    """Indexes of the descriptors that are pipes made for this process."""
+    terminal: tuple[int, int] | None = None
+    """(rows, columns) for one of its own."""
+
+
+_K = TypeVar("_K")
+_V = TypeVar("_V")
+
+
+def remembered(compile_it: Callable[[_K], _V]) -> Callable[[_K], _V]:
+    """Keep the last answers, told apart by the very object: to hash or compare a config
+    would take as long as to compile it. The object is kept too, and so its id."""
+    kept: OrderedDict[int, tuple[_K, _V]] = OrderedDict()
+
+    @functools.wraps(compile_it)
+    def remember(source: _K) -> _V:
+        found = kept.get(id(source))
+        if found is None:
+            found = kept[id(source)] = (source, compile_it(source))
+            if len(kept) > _REMEMBERED:
+                with contextlib.suppress(KeyError):  # another thread was faster
+                    kept.popitem(last=False)
+        return found[1]
+
+    return remember

@@ -1,0 +1,128 @@
+"""What settings make of a process: user, rights, limits, environment, filter."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from ..config import CAPABILITIES, Capabilities, ProcessSettings
+from ..config.process import RLIMITS
+from ..errors import UnsupportedFeature
+from . import steps as s
+from .filters import compile_filter
+from .host import HostFacts
+from .parts import Part, Program, remembered
+
+_RLIM_INFINITY: Final = -1
+_READY: Final = Part.of((s.SayReady(),))
+"""Once all rights are dropped, so that the program can see for itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What settings make of a process, whichever program it is."""
+
+    find_user: Part
+    drop: Part
+    """Privileges go, one by one."""
+    environment: tuple[tuple[bytes, bytes], ...]
+    umask: int
+    limits: s.Limits
+    bpf: bytes | None
+    """For the last moment; None where the filter is loaded before, or there is none."""
+    flags: int
+
+
+@remembered
+def settle(settings: ProcessSettings) -> Settled:
+    """Compile the settings of a process.
+
+    Raises:
+        UnsupportedFeature: a capability that this program can't give.
+    """
+    limits = tuple(_limits(settings))
+    bpf, flags = None, 0
+    if settings.seccomp is not None:
+        compiled = compile_filter(settings.seccomp, settings.capabilities.bounding)
+        bpf, flags = compiled.bpf, compiled.flags
+    late = settings.no_new_privs
+    return Settled(
+        Part.of((s.FindUser(settings.user.encode(), _words(settings.groups)),)),
+        Part.of(_drop(settings, limits, None if late else bpf, flags)),
+        tuple((k.encode(), v.encode()) for k, v in settings.env.items()),
+        settings.umask,
+        limits,
+        bpf if late else None,
+        flags,
+    )
+
+
+def process(settings: ProcessSettings, program: Program) -> Iterator[Part]:
+    """From a finished container to the program."""
+    settled = settle(settings)
+    yield settled.find_user
+    if program.own_stdio:
+        yield Part.of((s.OwnStdio(program.own_stdio),))
+    yield settled.drop
+    yield _READY
+    last = (settled.umask, settled.limits, settled.bpf, settled.flags)
+    if program.arguments is None:
+        yield Part.of((s.ExecuteInit(program.passed, *last),))
+        return
+    arguments = tuple(map(os.fsencode, program.arguments))
+    execute = s.Execute(arguments, settled.environment, program.passed, *last)
+    yield Part.of((execute,))
+
+
+def proc_files(settings: ProcessSettings) -> tuple[tuple[str, bytes], ...]:
+    if settings.oom_score_adj is None:
+        return ()
+    return (("oom_score_adj", str(settings.oom_score_adj).encode()),)
+
+
+def _drop(
+    settings: ProcessSettings, limits: s.Limits, bpf: bytes | None, flags: int
+) -> Iterator[s.Step]:
+    if limits:
+        yield s.RaiseLimits(limits)
+    cwd = os.fsencode(settings.cwd)
+    yield s.ChangeDirectory(cwd)
+    if settings.no_new_privs:
+        yield s.NoNewPrivs()
+    if bpf is not None:
+        yield s.LoadFilter(bpf, flags)
+    yield _identity(settings.capabilities, cwd)
+
+
+def _words(groups: Iterable[str | int]) -> tuple[bytes, ...]:
+    return tuple(str(group).encode() for group in groups)
+
+
+def _limits(settings: ProcessSettings) -> Iterator[tuple[int, int, int]]:
+    for name, limit in settings.rlimits.items():
+        soft = _RLIM_INFINITY if limit.soft is None else limit.soft
+        hard = _RLIM_INFINITY if limit.hard is None else limit.hard
+        yield RLIMITS[name], soft, hard
+
+
+def _identity(capabilities: Capabilities, cwd: bytes) -> s.ChangeIdentity:
+    host = HostFacts.read()
+    masks = {}
+    for name in ("bounding", "effective", "permitted", "inheritable", "ambient"):
+        wanted: frozenset[str] = getattr(capabilities, name)
+        masks[name] = sum(1 << CAPABILITIES[capability] for capability in wanted)
+        if lacking := masks[name] & ~host.bounding:
+            names = [n for n, number in CAPABILITIES.items() if lacking >> number & 1]
+            raise UnsupportedFeature(
+                ", ".join(names), "this process can't give what it hasn't got"
+            )
+    return s.ChangeIdentity(
+        host.bounding & ~masks["bounding"],
+        masks["effective"],
+        masks["permitted"],
+        masks["inheritable"],
+        tuple(sorted(CAPABILITIES[name] for name in capabilities.ambient)),
+        cwd,
+    )

@@ -1,0 +1,116 @@
+"""The closed vocabulary of what a helper child can do.
+
+They are data: printable, comparable, and no behaviour but their form on the wire. Each
+is done by the function of the same name (in lower case) in `aiocontainer.proc.helper`,
+with the same parameters; a test compares the two.
+
+Paths, names and values are bytes here: they are the kernel's, not text. ``attributes``
+are ``MOUNT_ATTR_*``, ``propagation`` is one of ``MS_PRIVATE`` and so on, ``kind`` of a
+namespace is ``CLONE_NEW*``, ``passed`` is ((number in the program, index among the
+descriptors sent with the request), ...), ``limits`` ((resource, soft, hard), ...).
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from .base import Limits, Option, Passed, Step
+from .files import (
+    Bind,
+    BindNodes,
+    ChangeAttributes,
+    ChangePropagation,
+    MakeDirectories,
+    MakeNodes,
+    MakeReadonly,
+    MakeSymlinks,
+    Mask,
+    MountFilesystem,
+    MoveRoot,
+    Pivot,
+    RootAttributes,
+    RootDirectory,
+    RootOverlay,
+    RootPropagation,
+    RootTmpfs,
+    SetPropagation,
+    WriteSysctl,
+)
+from .namespaces import (
+    BeRootOfUserNamespace,
+    BringUpLoopback,
+    JoinCgroups,
+    JoinContainer,
+    JoinNamespace,
+    NewSessionKeyring,
+    OpenRoot,
+    SetDomainname,
+    SetHostname,
+    Unshare,
+)
+from .process import (
+    ChangeDirectory,
+    ChangeIdentity,
+    Execute,
+    ExecuteInit,
+    FindUser,
+    LoadFilter,
+    NoNewPrivs,
+    OpenTerminal,
+    OwnStdio,
+    RaiseLimits,
+    SayReady,
+    Stop,
+)
+
+__all__ = (
+    "VOCABULARY",
+    "BeRootOfUserNamespace",
+    "Bind",
+    "BindNodes",
+    "BringUpLoopback",
+    "ChangeAttributes",
+    "ChangeDirectory",
+    "ChangeIdentity",
+    "ChangePropagation",
+    "Execute",
+    "ExecuteInit",
+    "FindUser",
+    "JoinCgroups",
+    "JoinContainer",
+    "JoinNamespace",
+    "Limits",
+    "LoadFilter",
+    "MakeDirectories",
+    "MakeNodes",
+    "MakeReadonly",
+    "MakeSymlinks",
+    "Mask",
+    "MountFilesystem",
+    "MoveRoot",
+    "NewSessionKeyring",
+    "NoNewPrivs",
+    "OpenRoot",
+    "OpenTerminal",
+    "Option",
+    "OwnStdio",
+    "Passed",
+    "Pivot",
+    "RaiseLimits",
+    "RootAttributes",
+    "RootDirectory",
+    "RootOverlay",
+    "RootPropagation",
+    "RootTmpfs",
+    "SayReady",
+    "SetDomainname",
+    "SetHostname",
+    "SetPropagation",
+    "Step",
+    "Stop",
+    "Unshare",
+    "WriteSysctl",
+)
+
+VOCABULARY: Final = {step.call: step for step in Step.__subclasses__()}
+"""Name in the helper -> step."""
