@@ -131,6 +131,9 @@ if TYPE_CHECKING:
     from .notify import (
         Sample as Sample,
     )
+    from .notify import (
+        StallTrigger as StallTrigger,
+    )
     from .proc.process import Process as Process
     from .proc.result import ExitReason as ExitReason
     from .proc.result import Result as Result
@@ -189,6 +192,7 @@ _HOMES = {
         "Pressure",
         "Resumed",
         "Sample",
+        "StallTrigger",
     ),
     "proc.process": ("Process",),
     "statistics": ("ContainerStats",),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Literal, Self, TypeAlias, Unpack
 
 import anyio
@@ -24,6 +24,7 @@ from .notify import (
     PressureLevel,
     PressureResource,
     Sampler,
+    StallTrigger,
 )
 from .proc.capture import Overflow
 from .proc.launch import Arg, checked
@@ -248,7 +249,9 @@ class Container:
             UnsupportedFeature: it has no cgroup that can be frozen.
             CgroupError: not all could be stopped in time.
         """
-        await self._grouped("pause").freeze()
+        cgroup = self._grouped("pause")
+        await cgroup.freeze()
+        self._processes.watching.froze(cgroup, frozen=True)
 
     async def resume(self) -> None:
         """Let every process go on, confirmed by the kernel on return.
@@ -257,7 +260,9 @@ class Container:
             StatusError: the container isn't running.
             UnsupportedFeature: it has no cgroup.
         """
-        await self._grouped("resume").thaw()
+        cgroup = self._grouped("resume")
+        await cgroup.thaw()
+        self._processes.watching.froze(cgroup, frozen=False)
 
     async def stats(self) -> ContainerStats:
         """Everything that is counted of the container, now. Doesn't wait.
@@ -296,7 +301,13 @@ class Container:
 
     # -- events ----------------------------------------------------------------
 
-    def events(self) -> EventStream[Event]:
+    def events(
+        self,
+        *,
+        pressure: PressureLevel | None = None,
+        stalls: Iterable[StallTrigger] = (),
+        thresholds: Iterable[int | str] = (),
+    ) -> EventStream[Event]:
         """All that happens from now on, as an async iterator of records for ``match``.
 
         `Oom`, `Exit`, `PidsMax`, `Paused`, `Resumed`, `MemoryHigh` and so on, as far as
@@ -304,12 +315,22 @@ class Container:
         container. Of a slow reader's the oldest are dropped and counted, but never an
         `Oom` or an `Exit`. Watching begins before this returns.
 
+        Args:
+            pressure: also when memory is hard to come by, as `pressure_events`.
+            stalls: also when processes stall for want of something, as `stall_events`.
+            thresholds: also when memory use crosses one, as `threshold_events`.
+
         Raises:
             StatusError: there is no process yet.
+            ConfigError: figures out of range.
             CgroupError: it can't be watched.
+            UnsupportedFeature: the container's cgroup doesn't tell what is asked for.
         """
         self._running("watch events")
-        return self._processes.watching.events(self._processes.cgroup)
+        sizes = [_checked_size("threshold", size) for size in thresholds]
+        return self._processes.watching.events(
+            self._processes.cgroup, pressure, stalls, sizes
+        )
 
     def oom_events(self) -> EventStream[Oom]:
         """Kills for want of memory, counted by the kernel; otherwise as `events`.
@@ -321,11 +342,15 @@ class Container:
 
     def pressure_events(
         self, level: PressureLevel = "medium"
-    ) -> EventStream[MemoryPressure]:
-        """The kernel has trouble to reclaim memory, at ``level`` or above (cgroup v1).
+    ) -> EventStream[MemoryPressure | Pressure]:
+        """Memory is hard to come by, at ``level`` or above.
+
+        On cgroup v1 the kernel has trouble to reclaim it (`MemoryPressure`); v2 doesn't
+        tell that, but that processes stall for it (`Pressure`): some of them 5 % of the
+        time (``"low"``), 15 % (``"medium"``), or all of them 15 % (``"critical"``).
 
         Raises:
-            UnsupportedFeature: the container's cgroup is v2: see `stall_events`.
+            UnsupportedFeature: the container has no memory controller, or PSI is off.
         """
         cgroup = self._grouped("watch events")
         return self._processes.watching.memory_pressure(cgroup, level)
@@ -348,7 +373,7 @@ class Container:
         stall_us: int = 100_000,
         window_us: int = 2_000_000,
     ) -> EventStream[Pressure]:
-        """Processes stalled for want of ``resource`` (a PSI trigger, cgroup v2).
+        """Processes stalled for want of ``resource``: a PSI trigger, on cgroup2.
 
         Args:
             resource: ``cpu``, ``memory`` or ``io``.
@@ -361,9 +386,8 @@ class Container:
             UnsupportedFeature: the container's cgroup has no pressure files.
         """
         cgroup = self._grouped("watch events")
-        return self._processes.watching.stalls(
-            cgroup, resource, kind, stall_us, window_us
-        )
+        trigger = StallTrigger(resource, kind, stall_us, window_us)
+        return self._processes.watching.stalls(cgroup, trigger)
 
     def _grouped(self, wanted: str) -> Cgroup:
         if self.status() not in ("running", "paused"):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import errno
 import weakref
-from collections.abc import Iterator
-from typing import Any, Literal
+from collections.abc import Iterable, Iterator
+from functools import partial
+from typing import Any, cast
 
 from .cgroups import Cgroup
-from .errors import CgroupError, UnsupportedFeature
+from .errors import CgroupError, ConfigError, UnsupportedFeature
 from .notify import (
+    TRIGGER_OF_LEVEL,
     CgroupEventsSource,
     Event,
     EventHub,
@@ -19,12 +21,14 @@ from .notify import (
     MemoryPressureSource,
     MemoryThreshold,
     Oom,
+    Paused,
     Pressure,
     PressureLevel,
-    PressureResource,
     PressureSource,
+    Resumed,
     Sampler,
     Source,
+    StallTrigger,
     ThresholdSource,
     oom_source,
     pids_source,
@@ -49,9 +53,22 @@ class Watching:
 
     # -- for those who read ----------------------------------------------------------
 
-    def events(self, cgroup: Cgroup | None) -> EventStream[Event]:
-        """Everything that happens from now on."""
-        return self._opened(cgroup).subscribe()
+    def events(
+        self,
+        cgroup: Cgroup | None,
+        pressure: PressureLevel | None = None,
+        stalls: Iterable[StallTrigger] = (),
+        thresholds_bytes: Iterable[int] = (),
+    ) -> EventStream[Event]:
+        """Everything that happens from now on; the rest on request."""
+        wanted = [partial(_stall_source, trigger=trigger) for trigger in stalls]
+        wanted += [partial(_threshold_source, size=size) for size in thresholds_bytes]
+        if pressure is not None:
+            wanted.append(partial(_pressure_source, level=pressure))
+        if wanted and cgroup is None:
+            raise UnsupportedFeature("such events", "the container has no cgroup")
+        extra = [] if cgroup is None else [make(cgroup) for make in wanted]
+        return self._opened(cgroup).subscribe(sources=extra)
 
     def oom_events(self, cgroup: Cgroup) -> EventStream[Oom]:
         """Kills for want of memory."""
@@ -59,39 +76,22 @@ class Watching:
 
     def memory_pressure(
         self, cgroup: Cgroup, level: PressureLevel
-    ) -> EventStream[MemoryPressure]:
-        """Reclaim at ``level`` or above (v1)."""
-        source = MemoryPressureSource(_directory(cgroup, "memory", version=1), level)
-        return self._opened(cgroup).subscribe(MemoryPressure, sources=[source])
+    ) -> EventStream[MemoryPressure | Pressure]:
+        """Memory is hard to come by, as either version tells it."""
+        source = _pressure_source(cgroup, level)
+        stream = self._opened(cgroup).subscribe(*source.kinds, sources=[source])
+        return cast("EventStream[MemoryPressure | Pressure]", stream)
 
     def memory_threshold(
         self, cgroup: Cgroup, threshold_bytes: int
     ) -> EventStream[MemoryThreshold]:
         """Use crossing a threshold (v1)."""
-        directory = _directory(cgroup, "memory", version=1)
-        source = ThresholdSource(directory, threshold_bytes)
+        source = _threshold_source(cgroup, threshold_bytes)
         return self._opened(cgroup).subscribe(MemoryThreshold, sources=[source])
 
-    def stalls(
-        self,
-        cgroup: Cgroup,
-        resource: PressureResource,
-        kind: Literal["some", "full"],
-        stall_us: int,
-        window_us: int,
-    ) -> EventStream[Pressure]:
-        """A PSI trigger on the container's own pressure file (v2)."""
-        if cgroup.unified is None:
-            raise UnsupportedFeature(
-                "stall events", "pressure of a cgroup is counted on cgroup2 only"
-            )
-        source = PressureSource(
-            pressure_path(cgroup.unified, resource),
-            resource,
-            kind,
-            stall_us=stall_us,
-            window_us=window_us,
-        )
+    def stalls(self, cgroup: Cgroup, trigger: StallTrigger) -> EventStream[Pressure]:
+        """A PSI trigger on the container's own pressure file (cgroup2)."""
+        source = _stall_source(cgroup, trigger)
         return self._opened(cgroup).subscribe(Pressure, sources=[source])
 
     def samples(
@@ -140,6 +140,12 @@ class Watching:
         if self._hub is not None:
             self._hub.check()
 
+    def froze(self, cgroup: Cgroup, *, frozen: bool) -> None:
+        """It was paused or resumed from here: only cgroup2 tells of that by itself."""
+        if self._hub is not None and cgroup.unified is None:
+            record = Paused if frozen else Resumed
+            self._hub.publish(record(cgroup.paths.get("freezer", cgroup.name)))
+
     def ended(self, pid: int, status: int | None, usage: Usage, *, init: bool) -> None:
         """A process has ended; with the first one, all is over."""
         if self._hub is not None:
@@ -172,12 +178,30 @@ def _sources(cgroup: Cgroup | None) -> Iterator[Source]:
         yield CgroupEventsSource(cgroup.unified)
 
 
-def _directory(cgroup: Cgroup, controller: str, *, version: int) -> str:
-    if cgroup.version != version:
-        raise UnsupportedFeature(
-            f"{controller} events of cgroup v{version}",
-            f"this container's cgroup is v{cgroup.version}",
-        )
-    if controller not in cgroup.paths:
-        raise UnsupportedFeature(f"{controller} events", "no such controller")
-    return cgroup.paths[controller]
+def _pressure_source(cgroup: Cgroup, level: PressureLevel) -> Source:
+    if level not in TRIGGER_OF_LEVEL:
+        raise ConfigError("level", f"must be one of {', '.join(TRIGGER_OF_LEVEL)}")
+    if cgroup.version == 2:
+        return _stall_source(cgroup, TRIGGER_OF_LEVEL[level])
+    return MemoryPressureSource(_memory_v1(cgroup, "memory pressure"), level)
+
+
+def _threshold_source(cgroup: Cgroup, size: int) -> Source:
+    return ThresholdSource(_memory_v1(cgroup, "memory thresholds"), size)
+
+
+def _stall_source(cgroup: Cgroup, trigger: StallTrigger) -> Source:
+    if cgroup.unified is None:
+        reason = "pressure of a cgroup is counted on cgroup2 only"
+        raise UnsupportedFeature("stall events", reason)
+    return PressureSource(pressure_path(cgroup.unified, trigger.resource), trigger)
+
+
+def _memory_v1(cgroup: Cgroup, wanted: str) -> str:
+    """The directory in the memory hierarchy of v1."""
+    if cgroup.version != 1:
+        hint = "memory.high_bytes and its MemoryHigh events serve a similar end"
+        raise UnsupportedFeature(wanted, "only cgroup v1 has them", hint)
+    if "memory" not in cgroup.paths:
+        raise UnsupportedFeature(wanted, "the container has no memory controller")
+    return cgroup.paths["memory"]

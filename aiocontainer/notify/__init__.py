@@ -14,8 +14,10 @@ from .hub import EventHub
 from .memory_events import MemoryEventsSource
 from .oom import OomSource, OomWatch, oom_source, read_oom_kills
 from .pressure import (
+    TRIGGER_OF_LEVEL,
     MemoryPressureSource,
     PressureSource,
+    StallTrigger,
     ThresholdSource,
     pressure_path,
 )
@@ -40,6 +42,7 @@ from .source import Source
 from .stream import EventStream
 
 __all__ = (
+    "TRIGGER_OF_LEVEL",
     "CgroupEventsSource",
     "Event",
     "EventHub",
@@ -67,6 +70,7 @@ __all__ = (
     "Sample",
     "Sampler",
     "Source",
+    "StallTrigger",
     "ThresholdSource",
     "oom_source",
     "pids_source",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
 from typing import ClassVar, Final, Literal
 
 from ..errors import ConfigError, UnsupportedFeature
@@ -19,12 +20,58 @@ from .records import (
 )
 from .source import FileSource, Source, cgroup_gone, read_text
 
-__all__ = ("MemoryPressureSource", "PressureSource", "ThresholdSource", "pressure_path")
+__all__ = (
+    "TRIGGER_OF_LEVEL",
+    "MemoryPressureSource",
+    "PressureSource",
+    "StallTrigger",
+    "ThresholdSource",
+    "pressure_path",
+)
 
 PROC_PRESSURE: Final = "/proc/pressure"
 _WINDOW_MIN_US: Final = 500_000
 _WINDOW_MAX_US: Final = 10_000_000
 _UNPRIVILEGED_STEP_US: Final = 2_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class StallTrigger:
+    """When a `Pressure` record is wanted: processes stalled for want of a resource.
+
+    Documentation/accounting/psi.rst. The kernel tells at most once in each window.
+
+    Raises:
+        ConfigError: the figures are out of their range.
+    """
+
+    resource: PressureResource = "memory"
+    kind: Literal["some", "full"] = "some"
+    """``some`` process stalled, or all of them at once (``full``)."""
+    stall_us: int = 100_000
+    """For at least this long in total, in microseconds: 1 to ``window_us``,"""
+    window_us: int = 2_000_000
+    """within this window: 0.5 to 10 s, in microseconds; a multiple of 2 s without
+    CAP_SYS_RESOURCE."""
+
+    def __post_init__(self) -> None:
+        if self.resource not in ("cpu", "memory", "io"):
+            raise ConfigError("resource", "must be 'cpu', 'memory' or 'io'")
+        if self.kind not in ("some", "full"):
+            raise ConfigError("kind", "must be 'some' or 'full'")
+        if not _WINDOW_MIN_US <= self.window_us <= _WINDOW_MAX_US:
+            raise ConfigError("window_us", "must be from 500000 to 10000000")
+        if not 0 < self.stall_us <= self.window_us:
+            raise ConfigError("stall_us", "must be from 1 to window_us")
+
+
+TRIGGER_OF_LEVEL: Final[Mapping[PressureLevel, StallTrigger]] = {
+    "low": StallTrigger("memory", "some", 100_000),
+    "medium": StallTrigger("memory", "some", 300_000),
+    "critical": StallTrigger("memory", "full", 300_000),
+}
+"""What stands for the levels of v1 where only stalls are counted: some process waits
+for memory 5 % of the time, 15 %, or all of them do 15 % of the time."""
 
 
 class _EventfdSource(Source):
@@ -128,47 +175,26 @@ class PressureSource(FileSource):
     The kernel reports a trigger at most once in each window. One descriptor.
 
     Args:
-        path: the pressure file; see `pressure_path`.
-        resource: what the file is about, for the records.
-        kind: ``some`` process stalled, or all (``full``).
-        stall_us: at most ``window_us``.
-        window_us: 0.5 s to 10 s; a multiple of 2 s without CAP_SYS_RESOURCE.
-
-    Raises:
-        ConfigError: the figures are out of their range.
+        path: the pressure file; see `pressure_path`. It is that of the resource.
+        trigger: what is to be reported.
     """
 
     kinds: ClassVar[frozenset[type[Event]]] = frozenset({Pressure})
 
-    def __init__(
-        self,
-        path: str,
-        resource: PressureResource,
-        kind: Literal["some", "full"] = "some",
-        *,
-        stall_us: int = 100_000,
-        window_us: int = 2_000_000,
-    ) -> None:
+    def __init__(self, path: str, trigger: StallTrigger) -> None:
         super().__init__(path)
-        if not _WINDOW_MIN_US <= window_us <= _WINDOW_MAX_US:
-            raise ConfigError("window_us", "must be from 500000 to 10000000")
-        if not 0 < stall_us <= window_us:
-            raise ConfigError("stall_us", "must be from 1 to window_us")
-        self._resource: PressureResource = resource
-        self._kind: Literal["some", "full"] = kind
-        self._stall_us = stall_us
-        self._window_us = window_us
+        self._trigger = trigger
         self._last_us = 0
 
     @property
     def key(self) -> Hashable:
-        figures = (self._kind, self._stall_us, self._window_us)
-        return (PressureSource, self.path, *figures)
+        return (PressureSource, self.path, self._trigger)
 
     def _watch(self) -> None:
-        trigger = f"{self._kind} {self._stall_us} {self._window_us}\0".encode()
+        wanted = self._trigger
+        text = f"{wanted.kind} {wanted.stall_us} {wanted.window_us}\0".encode()
         try:
-            self._file = WatchedFile(self.path, self._changed, trigger=trigger)
+            self._file = WatchedFile(self.path, self._changed, trigger=text)
         except OSError as error:
             unsupported = self._unsupported(error)
             if unsupported is None:
@@ -179,7 +205,10 @@ class PressureSource(FileSource):
         self._last_us = self._total_us()
 
     def _unsupported(self, error: OSError) -> UnsupportedFeature | None:
-        if error.errno == errno.EINVAL and self._window_us % _UNPRIVILEGED_STEP_US:
+        if (
+            error.errno == errno.EINVAL
+            and self._trigger.window_us % _UNPRIVILEGED_STEP_US
+        ):
             reason = "the kernel refused the trigger"
             hint = "without CAP_SYS_RESOURCE the window must be a multiple of 2 s"
             return UnsupportedFeature("pressure events", reason, hint)
@@ -192,7 +221,7 @@ class PressureSource(FileSource):
         return read_text(self.path) if self._file is None else self._file.read()
 
     def _total_us(self) -> int:
-        return parse_stall_total(self._text(), self._kind)
+        return parse_stall_total(self._text(), self._trigger.kind)
 
     def _check(self) -> None:
         # That the trigger fired is forgotten by the kernel once polled, and the loop
@@ -201,15 +230,16 @@ class PressureSource(FileSource):
         # if the stalls since the last report reach the trigger's.
         total_us = self._total_us()
         stalled_us = total_us - self._last_us
-        if stalled_us < self._stall_us:
+        wanted = self._trigger
+        if stalled_us < wanted.stall_us:
             return
         self._last_us = total_us
         self._publish(
             Pressure(
-                self._resource,
-                self._kind,
-                self._stall_us,
-                self._window_us,
+                wanted.resource,
+                wanted.kind,
+                wanted.stall_us,
+                wanted.window_us,
                 stalled_us,
                 total_us,
                 self.path,

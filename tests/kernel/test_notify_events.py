@@ -23,6 +23,7 @@ from aiocontainer.notify import (
     Pressure,
     PressureSource,
     Resumed,
+    StallTrigger,
     ThresholdSource,
     pids_source,
     pressure_path,
@@ -294,7 +295,7 @@ def spinners(cgroup, count=6):
 @needs("cgroup-v2", "pressure")
 async def test_stalls_fire_a_trigger_again_and_again(unified_cgroup):
     path = pressure_path(unified_cgroup.directory, "cpu")
-    source = PressureSource(path, "cpu", stall_us=50_000, window_us=2_000_000)
+    source = PressureSource(path, StallTrigger("cpu", stall_us=50_000))
     before = descriptors()
     processes = []
     async with EventHub().subscribe(Pressure, sources=[source]) as stream:
@@ -316,7 +317,7 @@ async def test_stalls_fire_a_trigger_again_and_again(unified_cgroup):
 @needs("cgroup-v2", "pressure")
 @ON_ASYNCIO
 async def test_the_whole_machine_has_pressure_too(unified_cgroup):
-    source = PressureSource(pressure_path(None, "cpu"), "cpu", stall_us=1)
+    source = PressureSource(pressure_path(None, "cpu"), StallTrigger("cpu", stall_us=1))
     async with EventHub().subscribe(Pressure, sources=[source]) as stream:
         processes = spinners(unified_cgroup, 4)
         try:
@@ -336,7 +337,9 @@ async def test_a_calm_cgroup_is_not_blamed_for_anothers_stalls(unified_cgroup):
     """Which trigger fired can't be asked; the totals tell them apart."""
     calm, busy = unified_cgroup.child("calm"), unified_cgroup.child("busy")
     sources = [
-        PressureSource(pressure_path(sub.directory, "cpu"), "cpu", stall_us=50_000)
+        PressureSource(
+            pressure_path(sub.directory, "cpu"), StallTrigger("cpu", stall_us=50_000)
+        )
         for sub in (calm, busy)
     ]
     processes = [start_python(calm, SLEEP)]
@@ -357,7 +360,8 @@ async def test_a_calm_cgroup_is_not_blamed_for_anothers_stalls(unified_cgroup):
 async def test_a_trigger_beyond_the_users_rights_names_the_cure(unified_cgroup):
     """Only CAP_SYS_RESOURCE may have a window that is no multiple of 2 s."""
     path = pressure_path(unified_cgroup.directory, "memory")
-    source = PressureSource(path, "memory", stall_us=1000, window_us=500_000)
+    trigger = StallTrigger("memory", stall_us=1000, window_us=500_000)
+    source = PressureSource(path, trigger)
     if has_sys_resource():
         EventHub().subscribe(sources=[source]).close()
         return

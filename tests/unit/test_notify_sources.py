@@ -15,6 +15,7 @@ from aiocontainer.notify.memory_events import (
 from aiocontainer.notify.oom import OomWatch, read_oom_kills
 from aiocontainer.notify.pressure import (
     PressureSource,
+    StallTrigger,
     parse_stall_total,
     pressure_path,
 )
@@ -232,7 +233,7 @@ async def test_a_pressure_event_says_how_long_processes_stalled(tree):
 
     tree.write("memory.pressure", text(1_000))
     path = pressure_path(str(tree.root), "memory")
-    source = PressureSource(path, "memory", stall_us=50_000)
+    source = PressureSource(path, StallTrigger(stall_us=50_000))
     async with EventHub().subscribe(Pressure, sources=[source]) as stream:
         assert tree.open_files[path].trigger == b"some 50000 2000000\0"
         tree.write("memory.pressure", text(50_999), fire=True)  # asked without cause
@@ -253,7 +254,7 @@ async def test_a_pressure_event_says_how_long_processes_stalled(tree):
 )
 def test_a_trigger_that_the_kernel_would_refuse_is_refused(stall_us, window_us, field):
     with pytest.raises(ConfigError, match=field):
-        PressureSource("x", "cpu", stall_us=stall_us, window_us=window_us)
+        StallTrigger("cpu", stall_us=stall_us, window_us=window_us)
 
 
 @pytest.mark.parametrize(
