@@ -23,7 +23,8 @@ export AIOCONTAINER_GUEST=1 AIOCONTAINER_BACKENDS=${AIOCONTAINER_BACKENDS:-async
 # What depends on the cgroup layout, on systemd or on AppArmor. The rest is the same on
 # every kernel, and in emulation everything takes 11 to 15 times as long.
 if [ $# -eq 0 ]; then
-  set -- tests/kernel/test_{cgroup,notify}_*.py tests/kernel/test_{container_events,events_on_request}.py \
+  set -- tests/kernel/test_{cgroup,notify}_*.py \
+    tests/kernel/test_{container_events,events_on_request}.py \
     tests/kernel/test_{hogs,lifecycle,process_stdio,program_killed,runs}.py \
     tests/security/test_s08_*.py
 fi
