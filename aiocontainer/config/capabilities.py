@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Self, TypeAlias
 from pydantic import PlainSerializer, PlainValidator, model_validator
 
 from .base import ConfigError, Model
+from .kernel_names import CAPABILITIES
 
 __all__ = (
     "CAPABILITIES",
@@ -13,20 +14,6 @@ __all__ = (
     "Capabilities",
     "CapabilitySet",
 )
-
-_NAMES: Final = """
-CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP
-LINUX_IMMUTABLE NET_BIND_SERVICE NET_BROADCAST NET_ADMIN NET_RAW IPC_LOCK IPC_OWNER
-SYS_MODULE SYS_RAWIO SYS_CHROOT SYS_PTRACE SYS_PACCT SYS_ADMIN SYS_BOOT SYS_NICE
-SYS_RESOURCE SYS_TIME SYS_TTY_CONFIG MKNOD LEASE AUDIT_WRITE AUDIT_CONTROL SETFCAP
-MAC_OVERRIDE MAC_ADMIN SYSLOG WAKE_ALARM BLOCK_SUSPEND AUDIT_READ PERFMON BPF
-CHECKPOINT_RESTORE
-"""
-
-CAPABILITIES: Final[dict[str, int]] = {
-    f"CAP_{name}": number for number, name in enumerate(_NAMES.split())
-}
-"""Number of each capability, from ``include/uapi/linux/capability.h``."""
 
 
 def _canonical(name: object) -> str:

@@ -5,6 +5,7 @@ from typing import Annotated, Final, Literal, Self, TypeAlias
 from pydantic import Field, model_validator
 
 from .base import AbsolutePath, ConfigError, Model, Whole
+from .kernel_names import DEVICE_NUMBERS
 
 __all__ = ("DEFAULT_DEVICES", "Device", "DeviceNumber", "Id")
 
@@ -40,12 +41,8 @@ class Device(Model):
         return self
 
 
-DEFAULT_DEVICES: Final = (
-    Device(path="/dev/null", major=1, minor=3),
-    Device(path="/dev/zero", major=1, minor=5),
-    Device(path="/dev/full", major=1, minor=7),
-    Device(path="/dev/random", major=1, minor=8),
-    Device(path="/dev/urandom", major=1, minor=9),
-    Device(path="/dev/tty", major=5, minor=0),
+DEFAULT_DEVICES: Final = tuple(
+    Device(path=path, major=major, minor=minor)
+    for path, (major, minor) in DEVICE_NUMBERS.items()
 )
 """The devices that every container has."""

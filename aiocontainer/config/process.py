@@ -25,6 +25,7 @@ from .base import (
     as_map,
 )
 from .capabilities import DEFAULT_CAPABILITIES, Capabilities
+from .kernel_names import RLIMITS
 from .seccomp import Seccomp
 from .seccomp_default import DEFAULT_SECCOMP
 
@@ -98,16 +99,6 @@ def _group(value: object) -> int | str:
         return int(_user(value))
     return _id_or_name(value)
 
-
-_RLIMIT_NAMES: Final = """
-CPU FSIZE DATA STACK CORE RSS NPROC NOFILE MEMLOCK AS LOCKS SIGPENDING MSGQUEUE NICE
-RTPRIO RTTIME
-"""
-
-RLIMITS: Final[dict[str, int]] = {
-    f"RLIMIT_{name}": number for number, name in enumerate(_RLIMIT_NAMES.split())
-}
-"""Number of each resource, from ``include/uapi/asm-generic/resource.h``."""
 
 RlimitInput: TypeAlias = "Rlimit | int | tuple[int | None, int | None] | None"
 """A limit as a caller may give it."""
