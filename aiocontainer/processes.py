@@ -8,6 +8,7 @@ import signal
 import time
 import weakref
 from collections.abc import Iterator
+from functools import partial
 from typing import Final
 
 import anyio
@@ -25,12 +26,14 @@ from .errors import (
 )
 from .plan import compile as plans
 from .proc import spawner
-from .proc.handshake import NO_STOPS, Child
+from .proc.handshake import Child, Stop
+from .proc.init_pipe import READY
 from .proc.launch import Request, launch, start_slots, usage_of
 from .proc.process import Process
 from .proc.result import ExitReason, Usage
 from .proc.stdio import DEVNULL, Stdio, open_stdio
 from .proc.uncancelled import uncancelled
+from .proc.verify import Verifier
 from .watching import Watching
 
 _DYING_S: Final = 2.0
@@ -62,6 +65,7 @@ class Processes:
         self._name = name
         self._named_by_us = named_by_us
         self._frame = plans.frame(config)
+        self._verifier = Verifier(config)
         self._attachments = Attachments(attachments_of(config, name))
         self._key = next(spawner.keys)
         self._runs = 0
@@ -188,7 +192,11 @@ class Processes:
             plan = plans.first(
                 self._frame, self._name, request.settings, program, stop=bool(attached)
             )
-            stops = {b"created": attached.attach} if attached else NO_STOPS
+            stops: dict[bytes, Stop] = {
+                READY: partial(self._verifier.first, request.settings)
+            }
+            if attached:
+                stops[b"created"] = attached.attach
             cgroup = await self._make_cgroup()
             child = await launch(key, plan, descriptors, cgroup, stops)
         except BaseException as error:
@@ -226,7 +234,10 @@ class Processes:
             index = 1 + len(descriptors)
             plan = plans.join(self._frame, request.settings, program, index)
             cgroup = self._make_run_cgroup()
-            child = await launch(key, plan, [*descriptors, target], cgroup)
+            ready = partial(self._verifier.later, request.settings)
+            child = await launch(
+                key, plan, [*descriptors, target], cgroup, {READY: ready}
+            )
         except BaseException as error:
             spawner.forget(key, at_once=True)
             if cgroup is not None:

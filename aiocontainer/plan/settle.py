@@ -119,7 +119,8 @@ def _identity(capabilities: Capabilities, cwd: bytes) -> s.ChangeIdentity:
                 ", ".join(names), "this process can't give what it hasn't got"
             )
     return s.ChangeIdentity(
-        host.bounding & ~masks["bounding"],
+        # More than we have ourselves: a new user namespace gives its processes all.
+        host.capabilities & ~masks["bounding"],
         masks["effective"],
         masks["permitted"],
         masks["inheritable"],
