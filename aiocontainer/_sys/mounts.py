@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import struct
-from ctypes import c_char_p, c_int, c_size_t, c_uint
+from ctypes import c_char_p, c_int, c_size_t, c_uint, create_string_buffer
 
 from . import constants as c
 from .libc import call, function, syscall
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 # struct mount_attr of mount_setattr(2): attr_set, attr_clr, propagation, userns_fd.
 _attr = struct.Struct("QQQQ").pack
 _ATTR_BYTES = 32
+# struct statx: its size, and where stx_mnt_id is in it.
+_STATX_BYTES = 256
+_STX_MNT_ID = 144
 
 _fsopen = syscall(c.SYS_FSOPEN, c_char_p, c_uint)
 _fsconfig = syscall(c.SYS_FSCONFIG, c_int, c_uint, c_char_p, c_char_p, c_int)
@@ -30,6 +33,9 @@ _open_tree = syscall(c.SYS_OPEN_TREE, c_int, c_char_p, c_uint)
 _mount_setattr = syscall(
     c.SYS_MOUNT_SETATTR, c_int, c_char_p, c_uint, c_char_p, c_size_t
 )
+_fspick = syscall(c.SYS_FSPICK, c_int, c_char_p, c_uint)
+_statx = syscall(c.number("statx"), c_int, c_char_p, c_int, c_uint, c_char_p)
+_mount_id = struct.Struct("Q").unpack_from
 _pivot_root = syscall(c.number("pivot_root"), c_char_p, c_char_p)
 _umount2 = function("umount2", c_char_p, c_int)
 
@@ -91,11 +97,16 @@ def clone_tree(source: int, *, recursive: bool = False) -> int:
     return tree
 
 
-def clone_tree_at(path: bytes, *, recursive: bool = False) -> int:
-    """A detached copy of the mount at ``path``, seen from this process's own root."""
+def clone_tree_at(path: bytes, *, recursive: bool = False, follow: bool = True) -> int:
+    """A detached copy of the mount at ``path``, seen from this process's own root.
+
+    Not to ``follow`` takes a symbolic link at the end of the path for itself.
+    """
     flags = c.OPEN_TREE_CLONE | c.OPEN_TREE_CLOEXEC
     if recursive:
         flags |= c.AT_RECURSIVE
+    if not follow:
+        flags |= c.AT_SYMLINK_NOFOLLOW
     tree: int = call("open_tree", _open_tree, c.AT_FDCWD, path, flags, path=path)
     return tree
 
@@ -118,6 +129,45 @@ def set_attributes(
     attr = _attr(attr_set, attr_clr, propagation, 0)
     flags = c.AT_EMPTY_PATH | (c.AT_RECURSIVE if recursive else 0)
     call("mount_setattr", _mount_setattr, mount, b"", flags, attr, _ATTR_BYTES)
+
+
+def set_id_mapping(mount: int, user_namespace: int, *, recursive: bool = False) -> None:
+    """Have the owners in a detached mount translated by a user namespace's mapping."""
+    attr = _attr(c.MOUNT_ATTR_IDMAP, 0, 0, user_namespace)
+    flags = c.AT_EMPTY_PATH | (c.AT_RECURSIVE if recursive else 0)
+    call("mount_setattr", _mount_setattr, mount, b"", flags, attr, _ATTR_BYTES)
+
+
+def reconfigure(mount: int, options: Iterable[tuple[bytes, bytes | None]]) -> None:
+    """Change options of the file system that ``mount`` shows, wherever else it is
+    mounted too (fspick(2))."""
+    flags = c.FSPICK_EMPTY_PATH | c.FSPICK_CLOEXEC
+    context = call("fspick", _fspick, mount, b"", flags)
+    try:
+        for key, value in options:
+            how = c.FSCONFIG_SET_FLAG if value is None else c.FSCONFIG_SET_STRING
+            call("fsconfig", _fsconfig, context, how, key, value, 0)
+        how = c.FSCONFIG_CMD_RECONFIGURE
+        call("fsconfig", _fsconfig, context, how, None, None, 0)
+    except OSError as error:
+        for line in _kernel_messages(context):
+            error.add_note(line)
+        raise
+    finally:
+        os.close(context)
+
+
+def mount_id(descriptor: int) -> int:
+    """Number of the mount that a file is on; never given out twice from Linux 6.8 on
+    (``STATX_MNT_ID_UNIQUE``)."""
+    found = create_string_buffer(_STATX_BYTES)
+    for mask in (c.STATX_MNT_ID_UNIQUE, c.STATX_MNT_ID):
+        flags = c.AT_EMPTY_PATH
+        call("statx", _statx, descriptor, b"", flags, mask, found)
+        if _mount_id(found, 0)[0] & mask:
+            break
+    number: int = _mount_id(found, _STX_MNT_ID)[0]
+    return number
 
 
 def set_root_propagation(propagation: int) -> None:

@@ -7,7 +7,7 @@ import os
 from ..._sys import constants as c
 from ..._sys import mounts, paths
 from ..._sys.libc import call
-from .rootfs import empty_directory
+from .covers import empty_directory
 
 _ESCAPES = ((b"\\040", b" "), (b"\\011", b"\t"), (b"\\012", b"\n"), (b"\\134", b"\\"))
 
