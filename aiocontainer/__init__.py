@@ -65,6 +65,12 @@ if TYPE_CHECKING:
         ContainerError as ContainerError,
     )
     from .errors import (
+        ContainerExists as ContainerExists,
+    )
+    from .errors import (
+        ContainerNotFound as ContainerNotFound,
+    )
+    from .errors import (
         ControllerMissing as ControllerMissing,
     )
     from .errors import (
@@ -81,6 +87,9 @@ if TYPE_CHECKING:
     )
     from .errors import (
         SpawnerError as SpawnerError,
+    )
+    from .errors import (
+        StateError as StateError,
     )
     from .errors import (
         StatusError as StatusError,
@@ -167,12 +176,15 @@ _HOMES = {
         "CgroupError",
         "ConfigError",
         "ContainerError",
+        "ContainerExists",
+        "ContainerNotFound",
         "ControllerMissing",
         "ExecError",
         "HandshakeError",
         "ProcessFailed",
         "SetupError",
         "SpawnerError",
+        "StateError",
         "StatusError",
         "UnsupportedFeature",
     ),

@@ -3,6 +3,9 @@
 ContainerError
 ├─ ConfigError (ValueError)     the request is wrong; nothing was touched
 ├─ StatusError                  not possible in this status: .status, .wanted
+├─ ContainerExists              the id is taken: .id
+├─ ContainerNotFound            there is no container of this id: .id
+├─ StateError                   a state file can't be used: .path
 ├─ SetupError                   a step of the set-up failed: .step; cause: the OSError
 │  └─ ExecError                 the program couldn't be executed: .program
 ├─ HandshakeError               the child vanished or spoke out of turn
@@ -19,8 +22,8 @@ Closed, busy and ended streams raise anyio's own ``ClosedResourceError``,
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+# Not from typing: the OCI runtime's commands are too short for its import.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .proc.result import Result
 
@@ -29,12 +32,15 @@ __all__ = (
     "CgroupError",
     "ConfigError",
     "ContainerError",
+    "ContainerExists",
+    "ContainerNotFound",
     "ControllerMissing",
     "ExecError",
     "HandshakeError",
     "ProcessFailed",
     "SetupError",
     "SpawnerError",
+    "StateError",
     "StatusError",
     "UnsupportedFeature",
 )
@@ -62,6 +68,33 @@ class StatusError(ContainerError):
         super().__init__(f"container is {status}, can't {wanted}")
         self.status = status
         self.wanted = wanted
+
+
+class ContainerExists(ContainerError):
+    """A container of this id is there already; it was left alone."""
+
+    def __init__(self, id: str) -> None:
+        super().__init__(f"container {id} exists already")
+        self.id = id
+
+
+class ContainerNotFound(ContainerError):
+    """There is no container of this id, or none any more."""
+
+    def __init__(self, id: str) -> None:
+        super().__init__(f"container {id} does not exist")
+        self.id = id
+
+
+class StateError(ContainerError):
+    """What is written down of a container can't be used, or not be written."""
+
+    def __init__(self, path: str, reason: str, *, is_foreign: bool = False) -> None:
+        super().__init__(f"{path}: {reason}")
+        self.path = path
+        self.reason = reason
+        self.is_foreign = is_foreign
+        """Another program's, or a later version's: not ours to remove."""
 
 
 class SetupError(ContainerError):
@@ -105,8 +138,9 @@ class CgroupError(ContainerError):
 class ControllerMissing(CgroupError):
     """A limit was asked for whose controller this machine or user doesn't have."""
 
-    def __init__(self, path: str, controller: str) -> None:
-        super().__init__(path, f"controller {controller} is not available")
+    def __init__(self, path: str, controller: str, wanted: str | None = None) -> None:
+        end = "" if wanted is None else f", which {wanted} needs"
+        super().__init__(path, f"controller {controller} is not available{end}")
         self.controller = controller
 
 
