@@ -225,7 +225,8 @@ class Resources(Model):
     devices: tuple[DeviceRule, ...] = DEFAULT_DEVICE_RULES
     """Which devices may be used; the last rule that matches counts."""
     unified: Annotated[Mapping[Text, Text], *as_map] = FrozenMap()
-    """Files of the cgroup and what is written to them, last of all (v2 only)."""
+    """Files of the cgroup2 directory and what is written to them, last of all. On a
+    hybrid machine those of controllers that its cgroup2 half has."""
 
     @model_validator(mode="after")
     def _names_fit(self) -> Self:

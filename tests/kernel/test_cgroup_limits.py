@@ -293,6 +293,21 @@ def test_huge_pages_are_limited_on_either_side_of_a_hybrid_machine(
         assert not file.read().startswith(str(4 * MIB))
 
 
+@pytest.mark.usefixtures("_root_passes_on_what_it_did")
+@pytest.mark.needs("cgroup-v2-hugetlb")
+@pytest.mark.skipif(V2, reason="systemd may keep it to itself; not a hybrid machine")
+def test_raw_values_reach_the_cgroup2_half_and_can_be_changed(group: Cgroup) -> None:
+    limit(group, unified={"hugetlb.2MB.max": f"{4 * MIB}", "cgroup.max.depth": "5"})
+    assert group.unified is not None
+    file = Path(group.unified, "hugetlb.2MB.max")
+    assert file.read_text() == f"{4 * MIB}\n"
+    assert Path(group.unified, "cgroup.max.depth").read_text() == "5\n"
+    group.update(Resources(unified={"hugetlb.2MB.max": "max"}))
+    assert not file.read_text().startswith(f"{4 * MIB}")
+    with pytest.raises(CgroupError, match=r"unified\[pids\.max\]"):
+        group.update(Resources(unified={"pids.max": "5"}))
+
+
 def test_a_value_that_the_kernel_refuses_is_named(group: Cgroup) -> None:
     nowhere = {"major": 4095, "minor": 0, "bytes_per_s": MIB}
     with pytest.raises(CgroupError, match="4095:0") as caught:

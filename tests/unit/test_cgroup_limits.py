@@ -354,6 +354,27 @@ def test_raw_v2_values_are_written_last_and_not_on_v1() -> None:
         v1.pending_writes({"pids": "/x"}, wanted, is_new=True)
 
 
+def test_raw_values_of_a_hybrid_machine_go_to_its_cgroup2_half() -> None:
+    wanted = resources(
+        unified={"hugetlb.2MB.max": "7", "cgroup.max.depth": "3", "misc.max": "a 1"}
+    )
+    paths = {"pids": "/x", "hugetlb": "/twin", "misc": "/twin"}
+    assert v1.wanted_of_twin({"pids": "/x"}, wanted) == ["hugetlb", "misc"]
+    pending = v1.pending_writes(paths, wanted, is_new=True, unified="/twin")
+    assert [f"{w.file} {w.value}" for w in pending["/twin"]] == [
+        "hugetlb.2MB.max 7",
+        "cgroup.max.depth 3",
+        "misc.max a 1",
+    ]
+
+
+def test_a_raw_value_whose_controller_is_on_v1_is_named() -> None:
+    wanted = resources(unified={"pids.max": "7"})
+    with pytest.raises(ControllerMissing, match=r"unified\[pids\.max\]") as caught:
+        v1.pending_writes({"pids": "/x"}, wanted, is_new=True, unified="/twin")
+    assert caught.value.controller == "pids"
+
+
 def test_marks_for_packets_are_refused_on_v2() -> None:
     with pytest.raises(UnsupportedFeature):
         v2.pending_writes("/x", (), resources(network={"class_id": 1}))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from ...errors import ControllerMissing, UnsupportedFeature
 from .. import pids
 from ..pressure import pressure
+from ..raw import raw_controllers, raw_writes
 from ..rdma import misc_limits, misc_stats, rdma_limits, rdma_stats
 from ..stats import BlkioStats, CgroupStats, CpuStats, HugetlbStats, MemoryStats, Usage
 from ..v2 import hugetlb as hugetlb_v2
@@ -157,11 +158,13 @@ _LIMITS_OF_TWIN: Final[Mapping[str, Limits]] = {
 
 def wanted_of_twin(paths: Mapping[str, str], resources: Resources) -> list[str]:
     """Controllers that are needed, and that only the cgroup2 twin may have."""
-    return [
+    limited = [
         controller
         for controller, limits in _LIMITS_OF_TWIN.items()
-        if controller not in paths and limits(resources, _nothing)
+        if limits(resources, _nothing)
     ]
+    wanted = dict.fromkeys([*limited, *raw_controllers(resources.unified)])
+    return [controller for controller in wanted if controller not in paths]
 
 
 def pending_writes(
@@ -177,8 +180,8 @@ def pending_writes(
         ControllerMissing: a limit needs a controller that isn't there.
         UnsupportedFeature: v1 can't do it.
     """
-    if resources.unified:
-        raise UnsupportedFeature("unified", "the controllers are on cgroup v1")
+    if resources.unified and unified is None:
+        raise UnsupportedFeature("unified", "there is no cgroup2 directory")
     pending: dict[str, list[Write]] = {}
     for controller, limits in _LIMITS.items():
         directory = paths.get(controller, "")
@@ -195,6 +198,10 @@ def pending_writes(
         read = None if is_new else reader_of(paths["devices"])
         writes = devices.limits(resources.devices, read)
         pending.setdefault(paths["devices"], []).extend(writes)
+    if resources.unified and unified is not None:
+        have = [name for name, path in paths.items() if path == unified]
+        writes = raw_writes(unified, have, resources.unified)
+        pending.setdefault(unified, []).extend(writes)
     return pending
 
 

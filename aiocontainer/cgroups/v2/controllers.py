@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Collection, Container, Mapping
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from ...errors import ConfigError, ControllerMissing, UnsupportedFeature
+from ...errors import ControllerMissing, UnsupportedFeature
 from .. import pids
+from ..raw import raw_writes
 from ..rdma import misc_limits, misc_stats, rdma_limits, rdma_stats
 from ..stats import CgroupStats, Usage
 from ..v1 import cpuset as cpuset_v1
@@ -80,7 +81,7 @@ _LIMITS: Final[Mapping[str, Limits]] = {
 
 
 def pending_writes(
-    directory: str, controllers: Container[str], resources: Resources
+    directory: str, controllers: Collection[str], resources: Resources
 ) -> dict[str, list[Write]]:
     """What is to be written, in the order that the kernel accepts; raw values last.
 
@@ -97,23 +98,4 @@ def pending_writes(
         if writes and controller not in controllers:
             raise ControllerMissing(directory, controller)
         pending += writes
-    for file, value in resources.unified.items():
-        controller = file.partition(".")[0]
-        if "/" in file:
-            raise ConfigError(f"unified[{file}]", "should be a cgroup file's name")
-        if controller in _LIMITS and controller not in controllers:
-            raise ControllerMissing(directory, controller)
-        pending.append(Write(file, value, undo=_keyed_or_whole(value)))
-    return {directory: pending}
-
-
-def _keyed_or_whole(value: str) -> Callable[[str], str | None]:
-    """How to go back from a raw value: by its line if the file is one of lines."""
-
-    def undo(old: str) -> str | None:
-        if "\n" not in old.strip():
-            return old.strip() or "\n"
-        key = value.split(" ", 1)[0]
-        return next((x for x in old.splitlines() if x.startswith(key + " ")), None)
-
-    return undo
+    return {directory: pending + raw_writes(directory, controllers, resources.unified)}
