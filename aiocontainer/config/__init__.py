@@ -9,8 +9,20 @@ from .capabilities import CAPABILITIES, DEFAULT_CAPABILITIES, Capabilities
 from .cgroup import CgroupSettings
 from .container import Config, device_rules
 from .devices import DEFAULT_DEVICES, Device
+from .dns import Dns
 from .mounts import DEFAULT_MASKED_PATHS, DEFAULT_READONLY_PATHS, SYSTEM_MOUNTS, Mount
 from .namespaces import IdMapping, Namespaces
+from .network import (
+    Attached,
+    BridgeNetwork,
+    HostDevice,
+    Loopback,
+    Network,
+    PublishedPort,
+    Route,
+    Veth,
+    dns_of,
+)
 from .options import MountOptions, Propagation, parse_options
 from .process import (
     DEFAULT_PATH,
@@ -61,7 +73,9 @@ __all__ = (
     "RLIMITS",
     "SYSTEM_MOUNTS",
     "ArgRule",
+    "Attached",
     "BlockIo",
+    "BridgeNetwork",
     "ByteRate",
     "Capabilities",
     "CgroupSettings",
@@ -71,29 +85,37 @@ __all__ = (
     "DeviceRule",
     "DeviceWeight",
     "DirectoryRootfs",
+    "Dns",
     "FrozenMap",
+    "HostDevice",
     "HostRootfs",
     "HugepageLimit",
     "IdMapping",
+    "Loopback",
     "MemoryLimits",
     "Model",
     "Mount",
     "MountOptions",
     "Namespaces",
+    "Network",
     "NetworkLimits",
     "OperationRate",
     "OverlayRootfs",
     "ProcessChanges",
     "ProcessSettings",
     "Propagation",
+    "PublishedPort",
     "RdmaLimit",
     "Resources",
     "Rlimit",
     "Rootfs",
+    "Route",
     "Seccomp",
     "SyscallRule",
     "UserName",
+    "Veth",
     "device_rules",
+    "dns_of",
     "override",
     "parse_cpus",
     "parse_options",

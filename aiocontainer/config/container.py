@@ -11,6 +11,7 @@ from .cgroup import CgroupSettings
 from .devices import DEFAULT_DEVICES, Device
 from .mounts import DEFAULT_MASKED_PATHS, DEFAULT_READONLY_PATHS, SYSTEM_MOUNTS, Mount
 from .namespaces import IdMapping, Namespaces, require_disjoint
+from .network import AnyNetwork, Attached, Loopback, check_networks
 from .process import ProcessSettings, Rlimit
 from .resources import DeviceRule, Resources
 from .rootfs import AnyRootfs, Rootfs
@@ -66,6 +67,8 @@ class Config(ProcessSettings):
     """Made read-only, where they exist."""
     sysctl: SysctlMap = FrozenMap()
     """Kernel parameters of the container's own namespaces, by dotted name."""
+    network: AnyNetwork = (Loopback(),)
+    """Interfaces and routes of a new network namespace, made in this order."""
     session_keyring: Flag = True
     """A new session keyring, so that the program's keys can't be reached."""
     pivot_root: Flag = True
@@ -108,6 +111,7 @@ class Config(ProcessSettings):
             masked_paths: Iterable[StrPath] = ...,
             readonly_paths: Iterable[StrPath] = ...,
             sysctl: Mapping[str, str] = ...,
+            network: Attached | Iterable[Attached] = ...,
             session_keyring: bool = ...,
             pivot_root: bool = ...,
             rootfs_propagation: Literal[
@@ -129,6 +133,7 @@ class Config(ProcessSettings):
         self._check_mount_namespace()
         self._check_devices()
         require_namespaces(self.sysctl, self.namespaces)
+        check_networks(self.network, self.namespaces)
         return self
 
     def _check_names(self) -> None:

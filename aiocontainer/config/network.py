@@ -1,0 +1,363 @@
+"""What a container has of the network: interfaces, routes, ports, names."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from ipaddress import IPv4Interface, IPv6Interface
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self, TypeAlias
+
+from pydantic import BeforeValidator, Field, SerializeAsAny, model_validator
+
+from . import addresses as a
+from .addresses import InterfaceName, MacAddress, Mtu, PublishedPort
+from .base import ConfigError, Flag, Model, Whole
+from .dns import HOSTS_DNS, AnyDns, Dns
+from .namespaces import Namespaces
+
+__all__ = (
+    "AnyNetwork",
+    "Attached",
+    "BridgeNetwork",
+    "Dns",
+    "HostDevice",
+    "Loopback",
+    "Network",
+    "PublishedPort",
+    "Route",
+    "Veth",
+    "check_networks",
+    "dns_of",
+    "interface_of",
+)
+
+
+class Attached(Model):
+    """An interface or a route of the container: `Loopback`, `Veth`, `BridgeNetwork`,
+    `HostDevice` or `Route`."""
+
+
+class Loopback(Attached):
+    """The loopback interface. It is there beside all others, too."""
+
+    kind: Literal["loopback"] = "loopback"
+
+
+class Veth(Attached):
+    """A pair of interfaces: one in the container, one on the host."""
+
+    kind: Literal["veth"] = "veth"
+    name: InterfaceName = "eth0"
+    """Of the container's end."""
+    host_name: InterfaceName | None = None
+    """Of the host's end; made up when ``None``."""
+    bridge: InterfaceName | None = None
+    """A bridge of the host that the host's end becomes a port of. It has to exist."""
+    address: a.AddressV4 | None = None
+    """Of the container's end, with the prefix length: ``"10.0.0.2/24"``."""
+    address6: a.AddressV6 | None = None
+    gateway: a.HostV4 | None = None
+    """Where the IPv4 default route leads."""
+    gateway6: a.HostV6 | None = None
+    mtu: Mtu | None = None
+    """Of both ends, in bytes."""
+    tx_queue_len: Annotated[Whole, Field(ge=0, le=1_000_000)] | None = None
+    """Packets that wait to be sent, at most; of both ends."""
+    mac_address: MacAddress | None = None
+    """Of the container's end."""
+    hairpin: Flag = False
+    """The bridge sends back through the port that a frame came from."""
+    isolated: Flag = False
+    """The bridge forwards nothing to other isolated ports."""
+    dns: AnyDns = None
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            name: str = "eth0",
+            host_name: str | None = None,
+            bridge: str | None = None,
+            address: str | IPv4Interface | None = None,
+            address6: str | IPv6Interface | None = None,
+            gateway: str | None = None,
+            gateway6: str | None = None,
+            mtu: int | None = None,
+            tx_queue_len: int | None = None,
+            mac_address: str | None = None,
+            hairpin: bool = False,
+            isolated: bool = False,
+            dns: Dns | Iterable[str] | None = None,
+        ) -> None: ...
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        for field, needed in (("gateway", "address"), ("gateway6", "address6")):
+            if getattr(self, field) is not None and getattr(self, needed) is None:
+                raise ConfigError(field, f"needs an {needed}")
+        if self.address and self.gateway and self.gateway == self.address.ip:
+            raise ConfigError("gateway", "is the interface's own address")
+        if self.address6 and self.gateway6 and self.gateway6 == self.address6.ip:
+            raise ConfigError("gateway6", "is the interface's own address")
+        if self.mtu is not None and self.mtu < 1280 and self.address6 is not None:
+            raise ConfigError("mtu", "IPv6 needs at least 1280 bytes")
+        for field in ("hairpin", "isolated"):
+            if getattr(self, field) and self.bridge is None:
+                raise ConfigError(field, "needs a bridge")
+        return self
+
+
+class BridgeNetwork(Attached):
+    """What `Network.bridge` makes."""
+
+    kind: Literal["bridge"] = "bridge"
+    bridge: InterfaceName = "aiocontainer0"
+    """Made if missing; one that somebody else made is used as it is, if it has an
+    address."""
+    subnet: a.NetworkV4 | None = None
+    """``None`` is the bridge's own, or for a new one the first /20 of 10.213.0.0/16 to
+    10.222.0.0/16 that no route of the host overlaps."""
+    subnet6: a.NetworkV6 | None = None
+    """``None`` is the bridge's own, if it has one; a new bridge then has no IPv6."""
+    name: InterfaceName = "eth0"
+    """Of the container's interface."""
+    publish: tuple[PublishedPort, ...] = ()
+    """Ports of the host that lead into the container."""
+    masquerade: Flag | None = None
+    """What the container sends elsewhere bears an address of the host. ``None`` is yes
+    where the host forwards packets at all; true makes it an error if it doesn't."""
+    forwarding: Flag = False
+    """Make the host forward packets: sets ``net.ipv4.ip_forward`` (and that of IPv6
+    with ``subnet6``) to 1 for the whole host, and leaves it so."""
+    internal: Flag = False
+    """Only the host and the other containers of the bridge can be reached."""
+    isolated: Flag = False
+    """Other isolated containers of the bridge can't be reached."""
+    mtu: Mtu | None = None
+    dns: AnyDns = HOSTS_DNS
+    """``None`` leaves the files of the root directory alone."""
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            bridge: str = "aiocontainer0",
+            subnet: str | None = None,
+            subnet6: str | None = None,
+            name: str = "eth0",
+            publish: Iterable[str | tuple[Any, ...] | PublishedPort] = (),
+            masquerade: bool | None = None,
+            forwarding: bool = False,
+            internal: bool = False,
+            isolated: bool = False,
+            mtu: int | None = None,
+            dns: Dns | Iterable[str] | None = ...,
+        ) -> None: ...
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.subnet is not None and not 8 <= self.subnet.prefixlen <= 29:
+            raise ConfigError("subnet", "should be a /8 to a /29")
+        if self.subnet6 is not None and not 32 <= self.subnet6.prefixlen <= 112:
+            raise ConfigError("subnet6", "should be a /32 to a /112")
+        if self.mtu is not None and self.mtu < 1280 and self.subnet6 is not None:
+            raise ConfigError("mtu", "IPv6 needs at least 1280 bytes")
+        for field in ("masquerade", "forwarding", "publish"):
+            if self.internal and getattr(self, field):
+                raise ConfigError(field, "contradicts internal")
+        self._check_ports()
+        return self
+
+    def _check_ports(self) -> None:
+        seen: dict[object, int] = {}
+        for index, port in enumerate(self.publish):
+            key = (port.protocol, port.host_port, port.host_address)
+            if port.host_port and seen.setdefault(key, index) != index:
+                raise ConfigError(
+                    f"publish[{index}]", f"is publish[{seen[key]}] once more"
+                )
+            address = port.host_address
+            if address and address.version == 6 and self.subnet6 is None:
+                raise ConfigError(f"publish[{index}].host_address", "needs subnet6")
+
+
+class Network:
+    """Networks that need no names or addresses from the caller."""
+
+    @staticmethod
+    def bridge(
+        name: str = "aiocontainer0",
+        *,
+        subnet: str | None = None,
+        subnet6: str | None = None,
+        publish: Iterable[str | tuple[Any, ...] | PublishedPort] = (),
+        dns: Dns | Iterable[str] | None = HOSTS_DNS,
+        masquerade: bool | None = None,
+        forwarding: bool = False,
+        internal: bool = False,
+        isolated: bool = False,
+        mtu: int | None = None,
+        interface: str = "eth0",
+    ) -> BridgeNetwork:
+        """An interface on a bridge of the host, with an address that nobody else has.
+
+        The bridge is made with its first container and goes with its last.
+
+        Args:
+            name: the bridge's.
+            subnet: IPv4 network; one that the host doesn't use when ``None``.
+            subnet6: IPv6 network; without, there is no IPv6.
+            publish: ports of the host that lead into the container: ``"8080:80"``,
+                ``(8080, 80, "udp")``, `PublishedPort`.
+            dns: name servers, or a `Dns`; ``None`` leaves the files of the root
+                directory alone.
+            masquerade, forwarding, internal, isolated, mtu: see `BridgeNetwork`.
+            interface: name of the container's interface.
+
+        Raises:
+            ConfigError: a value is wrong.
+        """
+        return BridgeNetwork(
+            bridge=name,
+            subnet=subnet,
+            subnet6=subnet6,
+            name=interface,
+            publish=publish,
+            masquerade=masquerade,
+            forwarding=forwarding,
+            internal=internal,
+            isolated=isolated,
+            mtu=mtu,
+            dns=dns,
+        )
+
+
+class HostDevice(Attached):
+    """A network device of the host, which is the container's while it lives.
+
+    It comes with its addresses, and goes back under its name with its addresses.
+    """
+
+    kind: Literal["device"] = "device"
+    device: InterfaceName
+    """Its name on the host."""
+    name: InterfaceName | None = None
+    """Its name in the container; the same when ``None``."""
+
+    if TYPE_CHECKING:
+
+        def __init__(self, *, device: str, name: str | None = None) -> None: ...
+
+
+class Route(Attached):
+    """A route in the container, made after all interfaces are up."""
+
+    kind: Literal["route"] = "route"
+    destination: a.Network | None = None
+    """``None`` is everything that no other route is for."""
+    source: a.Address | None = None
+    """The address that packets sent along it bear."""
+    gateway: a.Address | None = None
+    interface: InterfaceName | None = None
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            destination: str | None = None,
+            source: str | None = None,
+            gateway: str | None = None,
+            interface: str | None = None,
+        ) -> None: ...
+
+    @model_validator(mode="after")
+    def _leads_somewhere(self) -> Self:
+        if self.gateway is None and self.interface is None:
+            raise ConfigError("gateway", "or interface is needed")
+        parts = (self.destination, self.source, self.gateway)
+        if len({part.version for part in parts if part is not None}) > 1:
+            raise ConfigError("", "mixes IPv4 and IPv6")
+        if not any(parts):
+            raise ConfigError("destination", "is needed without a gateway")
+        return self
+
+
+_KINDS: Final[dict[object, type[Attached]]] = {
+    "loopback": Loopback,
+    "veth": Veth,
+    "bridge": BridgeNetwork,
+    "device": HostDevice,
+    "route": Route,
+}
+
+
+def _from_input(value: object) -> object:
+    """A mapping is told apart by its ``kind``."""
+    if isinstance(value, Mapping):
+        kind = value.get("kind")
+        if not isinstance(kind, str) or kind not in _KINDS:
+            raise ConfigError("kind", f"should be one of {', '.join(map(str, _KINDS))}")
+        return _KINDS[kind].model_validate(dict(value))
+    if type(value) is Attached:
+        raise ConfigError("", "use Network.bridge, Veth, HostDevice, Route or Loopback")
+    return value
+
+
+_One: TypeAlias = Annotated[SerializeAsAny[Attached], BeforeValidator(_from_input)]
+
+
+def _as_many(value: object) -> object:
+    return (value,) if isinstance(value, Attached | Mapping) else value
+
+
+AnyNetwork: TypeAlias = Annotated[tuple[_One, ...], BeforeValidator(_as_many)]
+"""A field that takes one or several of the models of this module."""
+
+
+def check_networks(networks: Sequence[Attached], namespaces: Namespaces) -> None:
+    """Refuse what can't be together.
+
+    Raises:
+        ConfigError: naming the field ``network``.
+    """
+    names: set[str] = set()
+    for index, network in enumerate(networks):
+        if isinstance(network, Loopback):
+            continue
+        if namespaces.network != "new":
+            raise ConfigError(f"network[{index}]", "needs a new network namespace")
+        if isinstance(network, Route):
+            continue
+        name = interface_of(network)
+        if name is not None and name in names:
+            raise ConfigError(f"network[{index}].name", f"{name} is there twice")
+        if name is not None:
+            names.add(name)
+    _check_routes(networks, names)
+
+
+def _check_routes(networks: Sequence[Attached], names: set[str]) -> None:
+    for index, network in enumerate(networks):
+        interface = network.interface if isinstance(network, Route) else None
+        if interface is not None and interface not in names:
+            field = f"network[{index}].interface"
+            raise ConfigError(field, "names none of the container's interfaces")
+
+
+def interface_of(network: Attached) -> str | None:
+    """Name of the interface that the container has by this."""
+    match network:
+        case Veth(name=name) | BridgeNetwork(name=name):
+            return name
+        case HostDevice(device=device, name=name):
+            return name or device
+    return None
+
+
+def dns_of(networks: Sequence[Attached]) -> Dns | None:
+    """What the first of the networks that says anything says of name resolution."""
+    for network in networks:
+        dns = getattr(network, "dns", None)
+        if isinstance(dns, Dns):
+            return dns
+    return None
