@@ -95,12 +95,13 @@ def set_ambient(numbers: Iterable[int]) -> None:
         call("prctl", _raw_prctl, _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE, number, 0, 0)
 
 
-def set_ids(uid: int, gid: int, groups: list[int]) -> None:
-    """Change groups, then group, then user: real, effective and saved.
+def set_ids(uid: int, gid: int, groups: list[int] | None) -> None:
+    """Change groups (None: leave them), then group, then user: real, effective, saved.
 
     Non-dumpable again at once: the kernel resets it on a change of ids.
     """
-    call("setgroups", os.setgroups, groups)
+    if groups is not None:
+        call("setgroups", os.setgroups, groups)
     call("setresgid", os.setresgid, gid, gid, gid)
     call("setresuid", os.setresuid, uid, uid, uid)
     set_dumpable(False)

@@ -24,6 +24,10 @@ def _choice(word: str) -> str:
     return word if word in ("new", "host") else absolute(word)
 
 
+def _user_choice(word: str) -> str:
+    return word if word == "auto" else _choice(word)
+
+
 NamespaceChoice: TypeAlias = Annotated[
     str,
     Strict(),
@@ -32,6 +36,16 @@ NamespaceChoice: TypeAlias = Annotated[
     AfterValidator(_choice),
 ]
 """``"new"``, ``"host"``, or the absolute path of one to join."""
+
+
+UserNamespaceChoice: TypeAlias = Annotated[
+    str,
+    Strict(),
+    BeforeValidator(as_text),
+    AfterValidator(without_nul),
+    AfterValidator(_user_choice),
+]
+"""`NamespaceChoice`, or ``"auto"``."""
 
 
 class Namespaces(Model):
@@ -47,8 +61,9 @@ class Namespaces(Model):
     ipc: NamespaceChoice = "new"
     network: NamespaceChoice = "new"
     cgroup: NamespaceChoice = "new"
-    user: NamespaceChoice = "host"
-    """A new one needs ``uid_mappings`` and ``gid_mappings``."""
+    user: UserNamespaceChoice = "host"
+    """``"new"`` needs ``uid_mappings`` and ``gid_mappings``; ``"auto"`` chooses them.
+    A program without privileges gets an automatic one instead of the host's."""
     time: NamespaceChoice = "host"
 
 

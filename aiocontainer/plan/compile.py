@@ -17,8 +17,10 @@ from ..errors import ConfigError, UnsupportedFeature
 from . import namespaces as ns
 from . import settle
 from . import steps as s
+from .host import HostFacts
 from .mounts import become_root, file_system
 from .parts import Part, Plan, Program, remembered
+from .users import IdFacts, Writers, resolved, writers
 
 _CREATED: Final = Part.of((s.Stop(b"created"),))
 
@@ -34,7 +36,9 @@ class Frame:
     namespaces: tuple[bytes, ...]
     go_through: tuple[tuple[int, int], ...]
     pid_namespace: int | None
-    proc_files: tuple[tuple[str, bytes], ...]
+    writers: Writers
+    """Of the id maps of a new user namespace."""
+    unprivileged: bool
     enter: Part
     """Namespaces."""
     build: Part
@@ -65,6 +69,8 @@ def frame(config: Config) -> Frame:
     Raises:
         UnsupportedFeature: asked for, but not there yet.
     """
+    config = resolved(config)
+    host = HostFacts.read()
     choices = config.namespaces.model_dump()
     if choices["time"] != "host":
         raise UnsupportedFeature("time namespace", "not implemented")
@@ -85,7 +91,8 @@ def frame(config: Config) -> Frame:
         tuple(joined.values()),
         tuple((index[kind], ns.KINDS[kind]) for kind in inside),
         index.get("pid") if "pid" not in inside else None,
-        tuple(ns.mappings(config)) if "user" in new else (),
+        writers(config, host, IdFacts.read) if "user" in new else Writers(),
+        not host.is_privileged,
         Part.of(ns.enter(config, new, joined, index, inside)),
         Part.of(file_system(config) if own_mounts else ()),
         Part.of(become_root(config) if own_mounts else (s.OpenRoot(),)),
@@ -122,8 +129,10 @@ def first(
         container.namespaces,
         container.go_through,
         container.pid_namespace,
-        container.proc_files + settle.proc_files(settings),
+        container.writers.files + settle.proc_files(settings),
         tuple(parts),
+        container.writers.commands,
+        container.unprivileged,
     )
 
 
@@ -132,18 +141,25 @@ def join(
 ) -> Plan:
     """The plan of a later process; ``pidfd`` is the index of the first one's."""
     kinds = container.join_kinds & ~c.CLONE_NEWPID
+    owned = kinds & c.CLONE_NEWUSER
+    inside: tuple[tuple[int, int], ...] = ()
+    if container.unprivileged:
+        # Only in the user namespace that owns it may a pid namespace be joined.
+        inside = ((pidfd, container.join_kinds & (c.CLONE_NEWUSER | c.CLONE_NEWPID)),)
+        kinds &= ~c.CLONE_NEWUSER
     steps: list[s.Step] = [s.JoinCgroups(), s.JoinContainer(pidfd, kinds)]
-    if kinds & c.CLONE_NEWUSER:
+    if owned:
         steps.append(s.BeRootOfUserNamespace())
     steps += _keyring(container.config)
     steps += _terminal(program, console=False)
     return Plan(
         0,
         (),
-        (),
-        pidfd if container.join_kinds & c.CLONE_NEWPID else None,
+        inside,
+        pidfd if container.join_kinds & c.CLONE_NEWPID and not inside else None,
         settle.proc_files(settings),
         (Part.of(steps), *settle.process(settings, program)),
+        unprivileged=container.unprivileged,
     )
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from functools import cache
+from typing import Final
 
+from ..config.capabilities import CAPABILITIES
 from ..config.rootfs import (
     HOST_DIRECTORIES,
     HOST_ETC,
@@ -14,20 +16,67 @@ from ..config.rootfs import (
 )
 
 
+_NEEDED: Final = sum(1 << CAPABILITIES[f"CAP_{name}"] for name in (
+    "SETGID", "SETUID", "SYS_ADMIN",
+))
+
+
 @dataclass(frozen=True, slots=True)
 class HostFacts:
     """Facts about this kernel and about what the calling process may do."""
 
     bounding: int
     """Bit mask: capabilities that can be given to a container."""
+    effective: int
+    """Bit mask: the program's own capabilities."""
+    uid: int
+    gid: int
+    """Of the program, effective; what it makes belongs to them."""
+    real_uid: int
+    no_new_privs: bool
+    """The program is under no_new_privs, so set-user-id programs give it nothing."""
+    is_initial: bool
+    """The program is in the initial user namespace, where devices can be made."""
+    capabilities: int
+    """Bit mask: all that this kernel knows. A new user namespace gives all of them."""
+
+    @property
+    def is_privileged(self) -> bool:
+        """It can make namespaces of all kinds, and write any id mapping."""
+        return self.effective & _NEEDED == _NEEDED
 
     @staticmethod
     @cache
     def read() -> HostFacts:
         """The facts of this machine; the answer is kept."""
-        with open("/proc/self/status") as file:
-            status = dict(line.split(":", 1) for line in file if ":" in line)
-        return HostFacts(int(status["CapBnd"], 16))
+        status = _fields("/proc/self/status")
+        uids, gids = status["Uid"].split(), status["Gid"].split()
+        with open("/proc/sys/kernel/cap_last_cap") as file:
+            last = int(file.read())
+        return HostFacts(
+            bounding=int(status["CapBnd"], 16),
+            effective=int(status["CapEff"], 16),
+            uid=int(uids[1]),
+            gid=int(gids[1]),
+            real_uid=int(uids[0]),
+            no_new_privs=status.get("NoNewPrivs", "0").strip() == "1",
+            is_initial=_is_initial_user_namespace(),
+            capabilities=(2 << last) - 1,
+        )
+
+
+def _fields(path: str) -> dict[str, str]:
+    with open(path) as file:
+        return dict(line.split(":", 1) for line in file if ":" in line)
+
+
+def _is_initial_user_namespace() -> bool:
+    """Only there every id stands for itself (user_namespaces(7))."""
+    try:
+        with open("/proc/self/uid_map") as file:
+            return file.read().split() == ["0", "0", "4294967295"]
+    except FileNotFoundError:  # a kernel without user namespaces
+        return True
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from .._sys import constants as c
-from ..config import Config, IdMapping
+from ..config import Config
 from . import steps as s
 
 KINDS: Final = {
@@ -54,14 +54,3 @@ def enter(
         yield s.BringUpLoopback()
     if config.domainname is not None:
         yield s.SetDomainname(config.domainname.encode())
-
-
-def mappings(config: Config) -> Iterator[tuple[str, bytes]]:
-    yield "gid_map", _mapping(config.gid_mappings)
-    yield "uid_map", _mapping(config.uid_mappings)
-
-
-def _mapping(extents: Iterable[IdMapping]) -> bytes:
-    """One write a file, as user_namespaces(7) wants it."""
-    lines = (f"{e.container_id} {e.host_id} {e.size}\n" for e in extents)
-    return "".join(lines).encode()

@@ -48,6 +48,10 @@ class Plan:
     proc_files: tuple[tuple[str, bytes], ...]
     """Written by the spawner to ``/proc/<child>/``, before the child goes on."""
     parts: tuple[Part, ...]
+    map_commands: tuple[tuple[bytes, ...], ...] = ()
+    """Programs that write the id maps instead: (path, arguments after the pid...)."""
+    unprivileged: bool = False
+    """The spawner may write these files as their owner only: see there."""
 
     @property
     def steps(self) -> tuple[s.Step, ...]:
@@ -62,6 +66,8 @@ class Plan:
     def describe(self) -> str:
         """The plan, a line each, for people."""
         lines = [f"/proc/<child>/{name} <- {data!r}" for name, data in self.proc_files]
+        for path, *words in self.map_commands:
+            lines.append(b" ".join((path, b"<child>", *words)).decode())
         return "\n".join((*lines, *(step.title for step in self.steps)))
 
 

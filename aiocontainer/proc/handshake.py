@@ -117,6 +117,8 @@ async def start(
         plan.pid_namespace,
         cgroup,
         plan.proc_files,
+        plan.map_commands,
+        plan.unprivileged,
         join_files,
         plan.wire,
         fault,
@@ -248,13 +250,14 @@ def _pid_of(pidfd: int) -> int:
 
 async def _collect(progress: _Progress) -> None:
     """Wait for the end of the child and of what went before it, and reap them."""
+    # It names the child by its pid, which is the child's until that is reaped.
+    await _collect_intermediate(progress)
     if progress.pidfd >= 0:
         ended = await _await_end(progress.pidfd)
         progress.status = None if ended is None else ended.status
         progress.pidfd = _close(progress.pidfd)
     elif progress.refused is not None and progress.pid > 0:
         await _await_end_of_pid(progress.pid)
-    await _collect_intermediate(progress)
     if progress.terminal is not None:
         os.close(progress.terminal)
         progress.terminal = None

@@ -37,6 +37,8 @@ def find_user(context: Context, user: bytes, additional: tuple[bytes, ...]) -> N
     context.uid, context.gid, context.groups, context.home = users.find(
         context.root, user, additional
     )
+    if context.keeps_groups and additional:
+        fail("setgroups", errno.EPERM, b"additional groups in this user namespace")
 
 
 def raise_limits(_context: Context, limits: Limits) -> None:
@@ -105,7 +107,14 @@ def change_identity(
     set needs CAP_SETPCAP, groups before user, keepcaps over the change of user."""
     identity.drop_bounding(drop_bounding)
     identity.set_keepcaps(True)
-    identity.set_ids(context.uid, context.gid, context.groups)
+    groups = None if context.keeps_groups else context.groups
+    try:
+        identity.set_ids(context.uid, context.gid, groups)
+    except OSError as error:
+        if error.errno == errno.EINVAL:
+            error.strerror = "user or group isn't mapped into the user namespace"
+            error.filename = b"%d:%d" % (context.uid, context.gid)
+        raise
     identity.set_keepcaps(False)
     identity.capset(effective, permitted, inheritable)
     if ambient:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import _signal
 import os
 
-from ..._sys import libc
+from ..._sys import identity, libc
 from ..._sys.descriptors import close_others
 from ..._sys.libc import call
 from . import wire
@@ -32,6 +32,7 @@ class Context:
         "groups",
         "home",
         "init_program",
+        "keeps_groups",
         "join_files",
         "known",
         "null",
@@ -62,6 +63,8 @@ class Context:
         """The program was told that we are ready, and is to answer that."""
         self.known = False
         """The program has answered us once, so it knows us."""
+        self.keeps_groups = False
+        """Where a user namespace denies setgroups(2), nobody's groups can be changed."""
         self.entered = False
         """The working directory has been entered, as root."""
 
@@ -90,6 +93,7 @@ def main(
                 _introduce(context.pipe)  # the spawner has gone, or has said why
                 os._exit(1)
             os.close(barrier)
+            identity.set_dumpable(False)  # again, if the spawner is unprivileged
         for index, (name, *arguments) in enumerate(steps):  # noqa: B007
             STEPS[name](context, *arguments)
     except BaseException as error:

@@ -25,9 +25,14 @@ def join_cgroups(context: Context) -> None:
         os.close(file)
 
 
-def be_root_of_user_namespace(_context: Context) -> None:
+def be_root_of_user_namespace(context: Context) -> None:
     """Take the ids that our mappings made root of this user namespace."""
-    identity.set_ids(0, 0, [])
+    try:
+        identity.set_ids(0, 0, [])
+    except PermissionError:
+        # With all capabilities only this refuses: setgroups is denied here.
+        context.keeps_groups = True
+        identity.set_ids(0, 0, None)
 
 
 def unshare(_context: Context, kinds: int) -> None:

@@ -22,7 +22,7 @@ from ..._sys import identity, namespaces, signals
 from ..._sys.descriptors import close_others
 from ..._sys.namespaces import clone, open_namespace, setns
 from .. import init_pipe
-from . import child, init_program, lockdown, wire
+from . import child, id_maps, init_program, lockdown, wire
 from .janitor import Janitor
 
 TYPE_CHECKING = False
@@ -33,6 +33,8 @@ CONTROL = 3
 """Descriptor number of the control socket, put there by the program."""
 
 _MAX_DESCRIPTORS = 253  # SCM_MAX_FD of include/net/scm.h
+_PROC_FILES = 3
+"""Index among the fields of a start that are for the one who launches."""
 
 
 def main(program: int) -> NoReturn:
@@ -197,6 +199,7 @@ class Spawner:
         descriptors: list[int],
     ) -> NoReturn:
         try:
+            fields[_PROC_FILES] = _write_own_files(fields[_PROC_FILES])
             for index, kind in go_through:
                 setns(descriptors[index], kind)
             identity.set_dumpable(False)  # new credentials may have reset it
@@ -207,7 +210,8 @@ class Spawner:
             os._exit(0)
 
     def _launch(self, key: int, fields: list[Any], descriptors: list[int]) -> None:
-        flags, pid_namespace, cgroup, proc_files, join_files, steps, fault = fields
+        flags, pid_namespace, cgroup, proc_files, commands, weak, *rest = fields
+        join_files, steps, fault = rest
         cgroup_index, cgroup_fallback = cgroup
         opened: list[int] = []
         barrier: tuple[int, int] | None = None
@@ -216,7 +220,7 @@ class Spawner:
                 file = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
                 opened.append(file)
             join = tuple(opened)
-            if proc_files:
+            if proc_files or commands:
                 barrier = os.pipe2(os.O_CLOEXEC)
                 opened += barrier
             if cgroup_index is not None and namespaces.clone3_refused:
@@ -228,21 +232,53 @@ class Spawner:
                 setns(descriptors[pid_namespace], c.CLONE_NEWPID)
             try:
                 born_in = -1 if cgroup_index is None else descriptors[cgroup_index]
+                if weak and barrier is not None:
+                    # Its files in /proc are then its user's and not root's. Nobody of
+                    # a container can see it yet, and it takes this back in a moment.
+                    identity.set_dumpable(True)
                 pid, pidfd = clone(flags | c.CLONE_PARENT, born_in)
                 if pid == 0:
                     self._be_child(descriptors, join, barrier, steps, fault)
             finally:
+                if weak:
+                    identity.set_dumpable(False)
                 if pid_namespace is not None:
                     setns(self._own_pid_namespace, c.CLONE_NEWPID)
             self.janitor.adopt(key, pidfd)
             hello = init_pipe.encode_hello(init_pipe.HELLO, pid)
             wire.send_descriptor(descriptors[0], hello, pidfd)
             if barrier is not None:
-                _write_proc_files(pid, proc_files)
-                os.write(barrier[1], b"g")
+                _write_proc_files(str(pid), proc_files)
+                if commands:
+                    self._map_ids(key, pid, commands, descriptors[0], barrier[1])
+                else:
+                    os.write(barrier[1], b"g")
         finally:
             for descriptor in opened:
                 os.close(descriptor)
+
+    def _map_ids(
+        self,
+        key: int,
+        child_pid: int,
+        commands: tuple[tuple[bytes, ...], ...],
+        pipe: int,
+        barrier: int,
+    ) -> None:
+        """Have a process wait for programs of the host, which we have no time for."""
+        pid, pidfd = clone(c.CLONE_PARENT)
+        if pid == 0:
+            try:
+                close_others((0, 1, 2, pipe, barrier))
+                id_maps.write(child_pid, commands)
+                os.write(barrier, b"g")
+            except OSError as error:
+                wire.report(pipe, -1, error)
+            finally:
+                os._exit(0)
+        self.janitor.adopt(key, pidfd)
+        hello = init_pipe.encode_hello(init_pipe.INTERMEDIATE, pid)
+        wire.send_descriptor(pipe, hello, pidfd)
 
     def _be_child(
         self,
@@ -260,7 +296,21 @@ class Spawner:
             os._exit(1)  # whatever happens, it isn't another spawner
 
 
-def _write_proc_files(pid: int, files: tuple[tuple[str, bytes], ...]) -> None:
+def _write_own_files(
+    files: tuple[tuple[str, bytes], ...],
+) -> tuple[tuple[str, bytes], ...]:
+    """Write those that a child inherits, while we are on the host; give the others."""
+    own = tuple(file for file in files if file[0] == "oom_score_adj")
+    if own:
+        identity.set_dumpable(True)  # they are root's, or ours
+        try:
+            _write_proc_files("self", own)
+        finally:
+            identity.set_dumpable(False)
+    return tuple(file for file in files if file not in own)
+
+
+def _write_proc_files(pid: str, files: tuple[tuple[str, bytes], ...]) -> None:
     for name, data in files:
         path = f"/proc/{pid}/{name}"
         descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)

@@ -1,0 +1,242 @@
+"""Which ids of the host stand behind a container's, and who may write that down.
+
+A program with privileges maps what it likes. One without maps its own id alone, or asks
+newuidmap(1), which knows from ``/etc/subuid`` what else belongs to its user.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Final, TypeAlias
+
+from ..config import Config, IdMapping, replace
+from ..errors import ConfigError, UnsupportedFeature
+from .host import HostFacts
+from .parts import remembered
+
+__all__ = ("IdFacts", "Ids", "Writers", "resolved", "sub_ids", "writers")
+
+Ids: TypeAlias = tuple[tuple[int, int], ...]
+"""Ranges of the host's ids: (first, how many), ..."""
+
+_AUTOMATIC_SIZE: Final = 65_536
+"""Ids that an automatic mapping gives a container, if there are so many."""
+
+# Not the caller's PATH: what is found there becomes root by its set-user-id bit.
+_HELPER_PATH: Final = "/usr/bin:/bin:/usr/sbin:/sbin:/run/wrappers/bin:/usr/local/bin"
+
+
+@dataclass(frozen=True, slots=True)
+class IdFacts:
+    """What this user may map besides the own id."""
+
+    uids: Ids
+    gids: Ids
+    newuidmap: str | None
+    """Absolute path, if it is installed and would work for this program."""
+    newgidmap: str | None
+
+    @staticmethod
+    @cache
+    def read() -> IdFacts:
+        """Of this program's user; the answer is kept."""
+        host = HostFacts.read()
+        names = {str(host.uid), *_name_of(host.uid)}
+        # It asks who *really* calls it; and no set-user-id program works after nnp.
+        works = host.uid == host.real_uid and not host.no_new_privs
+        return IdFacts(
+            sub_ids("/etc/subuid", names),
+            sub_ids("/etc/subgid", names),
+            shutil.which("newuidmap", path=_HELPER_PATH) if works else None,
+            shutil.which("newgidmap", path=_HELPER_PATH) if works else None,
+        )
+
+    @property
+    def has_helpers(self) -> bool:
+        """More than one id can be mapped by a user without privileges."""
+        return bool(self.newuidmap and self.newgidmap)
+
+
+def _name_of(uid: int) -> tuple[str, ...]:
+    try:
+        return (pwd.getpwuid(uid).pw_name,)
+    except KeyError:
+        return ()
+
+
+def sub_ids(path: str, names: Iterable[str]) -> Ids:
+    """The ranges that a file in the form of subuid(5) grants to any of ``names``."""
+    wanted = frozenset(names)
+    try:
+        with open(path, errors="replace") as file:
+            lines = file.read(1 << 20).splitlines()
+    except OSError:
+        return ()
+    found = []
+    for line in lines:
+        name, first, count = (*line.strip().split(":"), "", "")[:3]
+        if name in wanted and first.isdigit() and count.isdigit() and int(count):
+            found.append((int(first), int(count)))
+    return tuple(found)
+
+
+# -- which mapping -----------------------------------------------------------------
+
+
+@remembered
+def resolved(config: Config) -> Config:
+    """The config with the user namespace that it gets by this program, on this machine.
+
+    Raises:
+        ConfigError: it maps ids that aren't this user's.
+        UnsupportedFeature: this user can't have what it asks for.
+    """
+    return resolve(config, HostFacts.read(), IdFacts.read)
+
+
+def resolve(config: Config, host: HostFacts, ids: Callable[[], IdFacts]) -> Config:
+    """`resolved`, for given facts: pure."""
+    user = config.namespaces.user
+    if host.is_privileged:
+        return config
+    if user not in ("auto", "host"):
+        if user == "new":
+            _check_mappings(config, host, ids())
+        return config
+    _check_joined(config)
+    uids, gids = automatic(host, ids())
+    return config.model_copy(
+        update={
+            "namespaces": replace(config.namespaces, user="new"),
+            "uid_mappings": uids,
+            "gid_mappings": gids,
+        }
+    )
+
+
+Mappings: TypeAlias = tuple[IdMapping, ...]
+
+
+def automatic(host: HostFacts, ids: IdFacts) -> tuple[Mappings, Mappings]:
+    """Root is the user, and what comes after is the user's from subuid(5), if any."""
+    own = (
+        (IdMapping(container_id=0, host_id=host.uid, size=1),),
+        (IdMapping(container_id=0, host_id=host.gid, size=1),),
+    )
+    # newgidmap refuses a mapping beyond one id where uids have none: both, or none.
+    if not (ids.has_helpers and ids.uids and ids.gids):
+        return own
+    uids, gids = tuple(_laid_out(ids.uids)), tuple(_laid_out(ids.gids))
+    return own[0] + uids, own[1] + gids
+
+
+def _laid_out(ranges: Ids) -> Iterator[IdMapping]:
+    """The ranges one after the other, from id 1 on."""
+    at = 1
+    for first, count in ranges:
+        size = min(count, _AUTOMATIC_SIZE - at)
+        if size > 0:
+            yield IdMapping(container_id=at, host_id=first, size=size)
+            at += size
+
+
+def _check_joined(config: Config) -> None:
+    for kind, choice in config.namespaces.model_dump().items():
+        if choice.startswith("/"):
+            raise UnsupportedFeature(
+                f"namespaces.{kind}",
+                "a program without privileges can only join what belongs to a user"
+                " namespace that it joins too",
+                "name that user namespace in namespaces.user",
+            )
+
+
+def _check_mappings(config: Config, host: HostFacts, ids: IdFacts) -> None:
+    _check_joined(config)
+    for kind, own, granted, mappings in (
+        ("uid", host.uid, ids.uids, config.uid_mappings),
+        ("gid", host.gid, ids.gids, config.gid_mappings),
+    ):
+        for index, mapping in enumerate(mappings):
+            if not _is_granted(mapping, own, granted):
+                ranges = ", ".join(f"{a}-{a + n - 1}" for a, n in granted) or "none"
+                raise ConfigError(
+                    f"{kind}_mappings[{index}].host_id",
+                    f"isn't all this user's: {own} is, and of /etc/sub{kind} {ranges}",
+                )
+    if not (is_own_alone(config, host) or ids.has_helpers):
+        raise UnsupportedFeature(
+            "uid_mappings",
+            "more than the user's own id takes newuidmap and newgidmap",
+            "install the package uidmap (shadow-utils); no_new_privs must be off",
+        )
+
+
+def _is_granted(mapping: IdMapping, own: int, granted: Ids) -> bool:
+    first, last = mapping.host_id, mapping.host_id + mapping.size
+    if (first, mapping.size) == (own, 1):
+        return True
+    return any(start <= first and last <= start + size for start, size in granted)
+
+
+def is_own_alone(config: Config, host: HostFacts) -> bool:
+    """Each side maps nothing but the program's own id, which takes no helper."""
+    sides = ((config.uid_mappings, host.uid), (config.gid_mappings, host.gid))
+    return all(
+        len(mappings) == 1 and (mappings[0].host_id, mappings[0].size) == (own, 1)
+        for mappings, own in sides
+    )
+
+
+# -- who writes it -----------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Writers:
+    """How the mappings of a new user namespace come to the kernel."""
+
+    files: tuple[tuple[str, bytes], ...] = ()
+    """Files in ``/proc/<child>/`` that the spawner writes."""
+    commands: tuple[tuple[bytes, ...], ...] = ()
+    """Or programs that it runs, each as (path, arguments after the child's pid...)."""
+
+
+def writers(config: Config, host: HostFacts, ids: Callable[[], IdFacts]) -> Writers:
+    """For the mappings of a resolved config: pure."""
+    files = (
+        ("gid_map", _lines(config.gid_mappings)),
+        ("uid_map", _lines(config.uid_mappings)),
+    )
+    if host.is_privileged:
+        return Writers(files)
+    if is_own_alone(config, host):
+        # Or a group could be left whose members are refused a file (CVE-2014-8989).
+        return Writers((("setgroups", b"deny"), *files))
+    known = ids()
+    assert known.newuidmap is not None  # by `resolve`
+    assert known.newgidmap is not None
+    return Writers(
+        commands=(
+            (os.fsencode(known.newgidmap), *_words(config.gid_mappings)),
+            (os.fsencode(known.newuidmap), *_words(config.uid_mappings)),
+        )
+    )
+
+
+def _lines(extents: Iterable[IdMapping]) -> bytes:
+    """One write a file, as user_namespaces(7) wants it."""
+    lines = (f"{e.container_id} {e.host_id} {e.size}\n" for e in extents)
+    return "".join(lines).encode()
+
+
+def _words(extents: Sequence[IdMapping]) -> tuple[bytes, ...]:
+    return tuple(
+        b"%d" % number
+        for extent in extents
+        for number in (extent.container_id, extent.host_id, extent.size)
+    )

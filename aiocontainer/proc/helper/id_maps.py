@@ -1,0 +1,71 @@
+"""Id maps written by newuidmap(1) and newgidmap(1), for a user without privileges.
+
+They are host programs with more rights than ours, so they get nothing of ours: no
+descriptor but a null device, no environment, and a bounded time.
+"""
+
+from __future__ import annotations
+
+import _signal
+import errno
+import os
+import select
+
+from ..._sys import namespaces
+from ..._sys.descriptors import close_others
+from ..._sys.libc import call
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+_PATIENCE_MS = 10_000
+_WORDS_BYTES = 512
+
+
+def write(pid: int, commands: tuple[tuple[bytes, ...], ...]) -> None:
+    """Run each command for the child ``pid``, one after the other.
+
+    Raises:
+        OSError: one failed (its own words are the reason), or took 10 seconds.
+    """
+    null = call("open", os.open, b"/dev/null", os.O_RDWR | os.O_CLOEXEC)
+    words = call("memfd_create", os.memfd_create, "id-maps", os.MFD_CLOEXEC)
+    for path, *arguments in commands:
+        arguments = [path, b"%d" % pid, *arguments]
+        child, pidfd = namespaces.clone(0)
+        if child == 0:
+            _execute(path, arguments, null, words)
+        _await(path, pidfd, words)
+        os.close(pidfd)
+    os.close(words)
+    os.close(null)
+
+
+def _execute(path: bytes, arguments: list[bytes], null: int, words: int) -> NoReturn:
+    try:
+        for number, target in ((null, 0), (null, 1), (words, 2)):
+            os.dup2(number, target)
+        close_others((0, 1, 2))
+        for number in (_signal.SIGINT, _signal.SIGPIPE, _signal.SIGXFSZ):
+            _signal.signal(number, _signal.SIG_DFL)  # the ones that Python changed
+        _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
+        os.umask(0o077)
+        os.execve(path, arguments, {})
+    except OSError as error:
+        os.write(2, (error.strerror or "not executed").encode())
+    finally:
+        os._exit(127)
+
+
+def _await(path: bytes, pidfd: int, words: int) -> None:
+    poll = select.poll()
+    poll.register(pidfd, select.POLLIN)
+    if not poll.poll(_PATIENCE_MS):
+        # It is root's by now, which we may not kill; it can do no harm to a dead child.
+        raise OSError(errno.ETIMEDOUT, "not done in 10 seconds", path)
+    ended = os.waitid(os.P_PIDFD, pidfd, os.WEXITED)
+    if ended is None or (ended.si_code, ended.si_status) != (os.CLD_EXITED, 0):
+        said = os.pread(words, _WORDS_BYTES, 0).decode("utf-8", "replace")
+        reason = " ".join(said.split()) or "it failed without a word"
+        raise OSError(errno.EPERM, reason, path)
