@@ -11,7 +11,7 @@ from .container import Config, device_rules
 from .devices import DEFAULT_DEVICES, Device
 from .dns import Dns
 from .mounts import DEFAULT_MASKED_PATHS, DEFAULT_READONLY_PATHS, SYSTEM_MOUNTS, Mount
-from .namespaces import IdMapping, Namespaces
+from .namespaces import IdMapping, Namespaces, TimeOffset, TimeOffsets
 from .network import (
     Attached,
     BridgeNetwork,
@@ -53,6 +53,13 @@ from .rootfs import (
     OverlayRootfs,
     Rootfs,
 )
+from .scheduling import (
+    ExecCpuAffinity,
+    IoPriority,
+    MemoryPolicy,
+    Personality,
+    Scheduler,
+)
 from .seccomp import ArgRule, Seccomp, SyscallRule
 from .seccomp_default import DEFAULT_SECCOMP
 from .sysctls import sysctl_path
@@ -86,13 +93,16 @@ __all__ = (
     "DeviceWeight",
     "DirectoryRootfs",
     "Dns",
+    "ExecCpuAffinity",
     "FrozenMap",
     "HostDevice",
     "HostRootfs",
     "HugepageLimit",
     "IdMapping",
+    "IoPriority",
     "Loopback",
     "MemoryLimits",
+    "MemoryPolicy",
     "Model",
     "Mount",
     "MountOptions",
@@ -101,6 +111,7 @@ __all__ = (
     "NetworkLimits",
     "OperationRate",
     "OverlayRootfs",
+    "Personality",
     "ProcessChanges",
     "ProcessSettings",
     "Propagation",
@@ -110,8 +121,11 @@ __all__ = (
     "Rlimit",
     "Rootfs",
     "Route",
+    "Scheduler",
     "Seccomp",
     "SyscallRule",
+    "TimeOffset",
+    "TimeOffsets",
     "UserName",
     "Veth",
     "device_rules",

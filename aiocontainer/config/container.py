@@ -10,11 +10,18 @@ from .capabilities import Capabilities
 from .cgroup import CgroupSettings
 from .devices import DEFAULT_DEVICES, Device
 from .mounts import DEFAULT_MASKED_PATHS, DEFAULT_READONLY_PATHS, SYSTEM_MOUNTS, Mount
-from .namespaces import IdMapping, Namespaces, require_disjoint
+from .namespaces import IdMapping, Namespaces, TimeOffsets, require_disjoint
 from .network import AnyNetwork, Attached, Loopback, check_networks
 from .process import ProcessSettings, Rlimit
 from .resources import DeviceRule, Resources
 from .rootfs import AnyRootfs, Rootfs
+from .scheduling import (
+    ExecCpuAffinity,
+    IoPriority,
+    MemoryPolicy,
+    Personality,
+    Scheduler,
+)
 from .seccomp import Seccomp
 from .shorthands import fold_shorthands
 from .sysctls import SysctlMap, require_namespaces
@@ -55,6 +62,8 @@ class Config(ProcessSettings):
     """Of a new user namespace."""
     gid_mappings: tuple[IdMapping, ...] = ()
     """Of a new user namespace."""
+    time_offsets: TimeOffsets = TimeOffsets()
+    """Of the clocks of a new time namespace."""
     mounts: tuple[Mount, ...] = ()
     """Made in this order, after ``system_mounts``."""
     system_mounts: tuple[Mount, ...] = SYSTEM_MOUNTS
@@ -104,6 +113,14 @@ class Config(ProcessSettings):
             namespaces: Namespaces = ...,
             uid_mappings: Iterable[IdMapping] = ...,
             gid_mappings: Iterable[IdMapping] = ...,
+            scheduler: Scheduler | None = ...,
+            io_priority: IoPriority | None = ...,
+            memory_policy: MemoryPolicy | None = ...,
+            personality: Personality | None = ...,
+            cpu_affinity: str | None = ...,
+            exec_cpu_affinity: ExecCpuAffinity | None = ...,
+            parent_death_signal: int | str | None = ...,
+            time_offsets: TimeOffsets = ...,
             mounts: Iterable[Mount] = ...,
             system_mounts: Iterable[Mount] = ...,
             devices: Iterable[Device] = ...,
@@ -133,6 +150,8 @@ class Config(ProcessSettings):
         self._check_mount_namespace()
         self._check_devices()
         require_namespaces(self.sysctl, self.namespaces)
+        if self.time_offsets != TimeOffsets() and self.namespaces.time != "new":
+            raise ConfigError("time_offsets", "needs a new time namespace")
         check_networks(self.network, self.namespaces)
         return self
 

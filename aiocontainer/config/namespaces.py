@@ -13,6 +13,8 @@ __all__ = (
     "IdMapping",
     "NamespaceChoice",
     "Namespaces",
+    "TimeOffset",
+    "TimeOffsets",
     "require_disjoint",
 )
 
@@ -65,6 +67,33 @@ class Namespaces(Model):
     """``"new"`` needs ``uid_mappings`` and ``gid_mappings``; ``"auto"`` chooses them.
     A program without privileges gets an automatic one instead of the host's."""
     time: NamespaceChoice = "host"
+
+
+def _offset(value: object) -> object:
+    """A plain number means seconds."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return {"secs": value}
+    return value
+
+
+class TimeOffset(Model):
+    """What is added to a clock. ``-1.5 s`` is ``secs=-2, nanosecs=500_000_000``."""
+
+    secs: Annotated[Whole, Field(ge=-(2**33), le=2**33)] = 0
+    """Whole seconds, also negative; a clock can't be set before its start, nor so far
+    on that it would run over (about 146 years)."""
+    nanosecs: Annotated[Whole, Field(ge=0, le=999_999_999)] = 0
+    """On top of that, in nanoseconds."""
+
+
+class TimeOffsets(Model):
+    """How far the clocks of a new time namespace are from the host's
+    (time_namespaces(7)). The time of day has none."""
+
+    monotonic: Annotated[TimeOffset | None, BeforeValidator(_offset)] = None
+    """Of ``CLOCK_MONOTONIC``; a plain number is seconds."""
+    boottime: Annotated[TimeOffset | None, BeforeValidator(_offset)] = None
+    """Of ``CLOCK_BOOTTIME``, and so of ``/proc/uptime``; a plain number is seconds."""
 
 
 class IdMapping(Model):

@@ -26,6 +26,15 @@ from .base import (
 )
 from .capabilities import DEFAULT_CAPABILITIES, Capabilities
 from .kernel_names import RLIMITS
+from .scheduling import (
+    CpuNumbers,
+    ExecCpuAffinity,
+    IoPriority,
+    MemoryPolicy,
+    Personality,
+    Scheduler,
+    SignalNumber,
+)
 from .seccomp import Seccomp
 from .seccomp_default import DEFAULT_SECCOMP
 
@@ -191,6 +200,22 @@ class ProcessSettings(Model):
     """Higher is killed sooner; ``None`` is the program's own."""
     seccomp: Seccomp | None = DEFAULT_SECCOMP
     """Which system calls may be made; ``None`` is all of them."""
+    scheduler: Scheduler | None = None
+    """CPU scheduling policy; ``None`` is the program's own."""
+    io_priority: IoPriority | None = None
+    """Priority on block devices; ``None`` follows the nice value."""
+    memory_policy: MemoryPolicy | None = None
+    """Memory nodes to allocate from; ``None`` is the program's own."""
+    personality: Personality | None = None
+    """Execution domain; ``None`` is the program's own."""
+    cpu_affinity: CpuNumbers | None = None
+    """CPUs to run on, as ``0-3,7``. ``None``: those of the cpuset where the container
+    has one (``resources.cpu.cpus``), else the program's own."""
+    exec_cpu_affinity: ExecCpuAffinity | None = None
+    """The same for processes that join a container, before and after they are in it."""
+    parent_death_signal: SignalNumber | None = None
+    """Sent to the process when the thread of the program that started the helper ends
+    (prctl(2) ``PR_SET_PDEATHSIG``). What a program leaves is ended anyhow."""
 
 
 class ProcessChanges(TypedDict, total=False):
@@ -206,6 +231,13 @@ class ProcessChanges(TypedDict, total=False):
     rlimits: Mapping[str, Rlimit | int | tuple[int | None, int | None] | None]
     oom_score_adj: int | None
     seccomp: Seccomp | None
+    scheduler: Scheduler | None
+    io_priority: IoPriority | None
+    memory_policy: MemoryPolicy | None
+    personality: Personality | None
+    cpu_affinity: str | None
+    exec_cpu_affinity: ExecCpuAffinity | None
+    parent_death_signal: int | str | None
 
 
 def override(settings: ProcessSettings, **changes: object) -> ProcessSettings:

@@ -13,9 +13,9 @@ from typing import Final
 
 from .._sys import constants as c
 from ..config import Config, ProcessSettings
-from ..errors import ConfigError, UnsupportedFeature
+from ..errors import ConfigError
 from . import namespaces as ns
-from . import settle
+from . import scheduling, settle
 from . import steps as s
 from .host import HostFacts
 from .mounts import become_root, file_system
@@ -47,6 +47,8 @@ class Frame:
     """The host's root goes."""
     join_kinds: int
     """``CLONE_NEW*`` of the namespaces that later processes join."""
+    time_offsets: bytes | None
+    """Of a new time namespace that the spawner makes."""
     own_pids: bool
     """In a pid namespace of its own, whose end is everybody's end."""
 
@@ -72,8 +74,6 @@ def frame(config: Config) -> Frame:
     config = resolved(config)
     host = HostFacts.read()
     choices = config.namespaces.model_dump()
-    if choices["time"] != "host":
-        raise UnsupportedFeature("time namespace", "not implemented")
     if choices["mount"] == "host":
         raise ConfigError("namespaces.mount", "can't be the host's")
     new = {kind for kind, choice in choices.items() if choice == "new"}
@@ -87,16 +87,17 @@ def frame(config: Config) -> Frame:
     inside = ns.go_through(new, index)
     return Frame(
         config,
-        sum(ns.KINDS[kind] for kind in new - {"cgroup"}),
+        sum(ns.KINDS[kind] for kind in new - {"cgroup", "time"}),
         tuple(joined.values()),
         tuple((index[kind], ns.KINDS[kind]) for kind in inside),
         index.get("pid") if "pid" not in inside else None,
         writers(config, host, IdFacts.read) if "user" in new else Writers(),
         not host.is_privileged,
-        Part.of(ns.enter(config, new, joined, index, inside)),
+        Part.of(ns.enter(config, new, joined, index, inside, host.is_privileged)),
         Part.of(file_system(config) if own_mounts else ()),
         Part.of(become_root(config) if own_mounts else (s.OpenRoot(),)),
         sum(ns.KINDS[kind] for kind, choice in choices.items() if choice != "host"),
+        ns.time_offsets(config) if "time" in new and host.is_privileged else None,
         choices["pid"] == "new",
     )
 
@@ -115,14 +116,16 @@ def first(
     there, and the host's root is still seen.
     """
     config = container.config
+    tuned = config.namespaces.user != "host"
     parts = [
         container.enter,
+        *_parts(scheduling.affinity(config, settings, joins=False)),
         Part.of(_names(config, name)),
         container.build,
         Part.of(_terminal(program, console=True)),
         *((_CREATED,) if stop else ()),
         container.leave,
-        *settle.process(settings, program),
+        *settle.process(settings, program, tuned=tuned),
     ]
     return Plan(
         container.clone_flags,
@@ -133,6 +136,9 @@ def first(
         tuple(parts),
         container.writers.commands,
         container.unprivileged,
+        tunings=settle.settle(settings).tunings if tuned else (),
+        time_offsets=container.time_offsets,
+        listens=settle.settle(settings).listens,
     )
 
 
@@ -147,7 +153,13 @@ def join(
         # Only in the user namespace that owns it may a pid namespace be joined.
         inside = ((pidfd, container.join_kinds & (c.CLONE_NEWUSER | c.CLONE_NEWPID)),)
         kinds &= ~c.CLONE_NEWUSER
-    steps: list[s.Step] = [s.JoinCgroups(), s.JoinContainer(pidfd, kinds)]
+    tuned = bool(owned)
+    steps: list[s.Step] = [
+        *scheduling.initial_affinity(settings),
+        s.JoinCgroups(),
+        *scheduling.affinity(container.config, settings, joins=True),
+        s.JoinContainer(pidfd, kinds),
+    ]
     if owned:
         steps.append(s.BeRootOfUserNamespace())
     steps += _keyring(container.config)
@@ -158,9 +170,17 @@ def join(
         inside,
         pidfd if container.join_kinds & c.CLONE_NEWPID and not inside else None,
         settle.proc_files(settings),
-        (Part.of(steps), *settle.process(settings, program)),
+        (Part.of(steps), *settle.process(settings, program, tuned=tuned)),
         unprivileged=container.unprivileged,
+        tunings=settle.settle(settings).tunings if tuned else (),
+        listens=settle.settle(settings).listens,
     )
+
+
+def _parts(steps: Iterator[s.Step]) -> tuple[Part, ...]:
+    """Nothing for no steps, as is the case most of the time."""
+    some = tuple(steps)
+    return (Part.of(some),) if some else ()
 
 
 def _names(config: Config, name: str) -> Iterator[s.Step]:

@@ -41,16 +41,31 @@ def enter(
     joined: Mapping[str, bytes],
     index: Mapping[str, int],
     inside: tuple[str, ...],
+    is_privileged: bool,
 ) -> Iterator[s.Step]:
     yield s.JoinCgroups()
     if "user" in new or "user" in joined:
         yield s.BeRootOfUserNamespace()
     if "cgroup" in new:
         yield s.Unshare(c.CLONE_NEWCGROUP)
-    for kind in ("network", "ipc", "uts", "cgroup", "mount"):
+    if "time" in new and not is_privileged:
+        yield s.NewTimeNamespace(time_offsets(config))
+    for kind in ("network", "ipc", "uts", "time", "cgroup", "mount"):
         if kind in joined and kind not in inside:
             yield s.JoinNamespace(joined[kind], index[kind], KINDS[kind])
     if "network" in new:
         yield s.BringUpLoopback()
     if config.domainname is not None:
         yield s.SetDomainname(config.domainname.encode())
+
+
+def time_offsets(config: Config) -> bytes:
+    """The lines of ``/proc/<pid>/timens_offsets``; nothing where nothing is shifted."""
+    clocks = {"monotonic": config.time_offsets.monotonic}
+    clocks["boottime"] = config.time_offsets.boottime
+    lines = (
+        f"{name} {offset.secs} {offset.nanosecs}\n"
+        for name, offset in clocks.items()
+        if offset is not None
+    )
+    return "".join(lines).encode()

@@ -52,6 +52,14 @@ class Plan:
     """Programs that write the id maps instead: (path, arguments after the pid...)."""
     unprivileged: bool = False
     """The spawner may write these files as their owner only: see there."""
+    listens: bool = False
+    """The filter has a listener, which is to be sent."""
+    tunings: tuple[tuple[Any, ...], ...] = ()
+    """Done to the child by the spawner: what takes the host's own capabilities, for who
+    is born in a user namespace. See `aiocontainer.proc.helper.scheduling.tune`."""
+    time_offsets: bytes | None = None
+    """Of a new time namespace that the spawner makes for the child, in the form of
+    time_namespaces(7)."""
 
     @property
     def steps(self) -> tuple[s.Step, ...]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from ..config import CAPABILITIES, Capabilities, ProcessSettings
 from ..config.process import RLIMITS
 from ..errors import UnsupportedFeature
+from . import scheduling
 from . import steps as s
-from .filters import compile_filter
+from .filters import LISTENS, compile_filter
 from .host import HostFacts
 from .parts import Part, Program, remembered
 
@@ -33,6 +34,12 @@ class Settled:
     bpf: bytes | None
     """For the last moment; None where the filter is loaded before, or there is none."""
     flags: int
+    listens: bool = False
+    """The filter has a listener."""
+    schedule: Part | None = None
+    """What takes CAP_SYS_NICE."""
+    tunings: tuple[tuple[Any, ...], ...] = ()
+    """``schedule`` and the limits, for the spawner to do."""
 
 
 @remembered
@@ -48,6 +55,7 @@ def settle(settings: ProcessSettings) -> Settled:
         compiled = compile_filter(settings.seccomp, settings.capabilities.bounding)
         bpf, flags = compiled.bpf, compiled.flags
     late = settings.no_new_privs
+    schedule = tuple(scheduling.privileged(settings))
     return Settled(
         Part.of((s.FindUser(settings.user.encode(), _words(settings.groups)),)),
         Part.of(_drop(settings, limits, None if late else bpf, flags)),
@@ -56,15 +64,23 @@ def settle(settings: ProcessSettings) -> Settled:
         limits,
         bpf if late else None,
         flags,
+        bool(flags & LISTENS),
+        Part.of(schedule) if schedule else None,
+        tuple(scheduling.tunings(settings, limits)),
     )
 
 
-def process(settings: ProcessSettings, program: Program) -> Iterator[Part]:
-    """From a finished container to the program."""
+def process(
+    settings: ProcessSettings, program: Program, *, tuned: bool
+) -> Iterator[Part]:
+    """From a finished container to the program; ``tuned`` if the spawner has seen to
+    what takes the host's own capabilities."""
     settled = settle(settings)
     yield settled.find_user
     if program.own_stdio:
         yield Part.of((s.OwnStdio(program.own_stdio),))
+    if settled.schedule is not None and not tuned:
+        yield settled.schedule
     yield settled.drop
     yield _READY
     last = (settled.umask, settled.limits, settled.bpf, settled.flags)
@@ -87,6 +103,7 @@ def _drop(
 ) -> Iterator[s.Step]:
     if limits:
         yield s.RaiseLimits(limits)
+    yield from scheduling.unprivileged(settings)
     cwd = os.fsencode(settings.cwd)
     yield s.ChangeDirectory(cwd)
     if settings.no_new_privs:
@@ -94,6 +111,8 @@ def _drop(
     if bpf is not None:
         yield s.LoadFilter(bpf, flags)
     yield _identity(settings.capabilities, cwd)
+    if settings.parent_death_signal is not None:
+        yield s.SetParentDeathSignal(settings.parent_death_signal)
 
 
 def _words(groups: Iterable[str | int]) -> tuple[bytes, ...]:

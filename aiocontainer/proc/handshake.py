@@ -8,7 +8,7 @@ import os
 import signal
 import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple, TypeAlias
 
 import anyio
@@ -47,6 +47,8 @@ class Child(NamedTuple):
     """The caller's to close."""
     terminal: int | None
     """The master of its terminal, the caller's to close."""
+    listener: int | None = None
+    """The listener of its filter, the caller's to close."""
 
 
 @dataclass(slots=True)
@@ -56,7 +58,8 @@ class _Progress:
     pid: int = 0
     pidfd: int = -1
     terminal: int | None = None
-    intermediate: int = -1
+    listener: int | None = None
+    intermediates: list[int] = field(default_factory=list)
     failed: bytes | None = None
     refused: OSError | None = None
     """We have no descriptor left for what the child gave."""
@@ -113,12 +116,15 @@ async def start(
         key,
         plan.namespaces,
         plan.go_through,
+        plan.listens,
         plan.clone_flags,
         plan.pid_namespace,
         cgroup,
         plan.proc_files,
         plan.map_commands,
         plan.unprivileged,
+        plan.tunings,
+        plan.time_offsets,
         join_files,
         plan.wire,
         fault,
@@ -151,9 +157,13 @@ async def _start(
             if progress.stopped is not None and progress.pidfd >= 0:
                 await _let_go_on(ours, progress, stops)
         if progress.executed:
-            if progress.intermediate >= 0:
-                await uncancelled(lambda: _collect_intermediate(progress))
-            return Child(progress.pid, progress.pidfd, progress.terminal)
+            if progress.intermediates:
+                await uncancelled(lambda: _collect_intermediates(progress))
+            if plan.listens and progress.listener is None:
+                raise HandshakeError("the listener of the filter was lost")
+            return Child(
+                progress.pid, progress.pidfd, progress.terminal, progress.listener
+            )
         await uncancelled(lambda: _collect(progress))
         await _check_spawner(server, progress)
         raise _failure(plan, server, progress)
@@ -198,9 +208,11 @@ def _take(
             progress.went = True
             _send(pipe, init_pipe.GO, progress)
         case init_pipe.INTERMEDIATE:
-            progress.intermediate = received
+            progress.intermediates.append(received)
         case init_pipe.TERMINAL:
             progress.terminal = received
+        case init_pipe.LISTENER:
+            progress.listener = received
         case init_pipe.STOP:
             progress.stopped = message[1:]
         case init_pipe.FAILED:
@@ -251,7 +263,7 @@ def _pid_of(pidfd: int) -> int:
 async def _collect(progress: _Progress) -> None:
     """Wait for the end of the child and of what went before it, and reap them."""
     # It names the child by its pid, which is the child's until that is reaped.
-    await _collect_intermediate(progress)
+    await _collect_intermediates(progress)
     if progress.pidfd >= 0:
         ended = await _await_end(progress.pidfd)
         progress.status = None if ended is None else ended.status
@@ -261,12 +273,15 @@ async def _collect(progress: _Progress) -> None:
     if progress.terminal is not None:
         os.close(progress.terminal)
         progress.terminal = None
+    if progress.listener is not None:
+        os.close(progress.listener)
+        progress.listener = None
 
 
-async def _collect_intermediate(progress: _Progress) -> None:
-    if progress.intermediate >= 0:
-        await _await_end(progress.intermediate)
-        progress.intermediate = _close(progress.intermediate)
+async def _collect_intermediates(progress: _Progress) -> None:
+    while progress.intermediates:
+        await _await_end(progress.intermediates[-1])
+        _close(progress.intermediates.pop())
 
 
 async def _check_spawner(server: spawner.Spawner, progress: _Progress) -> None:

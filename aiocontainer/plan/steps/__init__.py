@@ -43,6 +43,7 @@ from .namespaces import (
     JoinContainer,
     JoinNamespace,
     NewSessionKeyring,
+    NewTimeNamespace,
     OpenRoot,
     SetDomainname,
     SetHostname,
@@ -61,6 +62,14 @@ from .process import (
     RaiseLimits,
     SayReady,
     Stop,
+)
+from .scheduling import (
+    SetAffinity,
+    SetIoPriority,
+    SetMemoryPolicy,
+    SetParentDeathSignal,
+    SetPersonality,
+    SetScheduler,
 )
 
 __all__ = (
@@ -89,6 +98,7 @@ __all__ = (
     "MountFilesystem",
     "MoveRoot",
     "NewSessionKeyring",
+    "NewTimeNamespace",
     "NoNewPrivs",
     "OpenRoot",
     "OpenTerminal",
@@ -103,9 +113,15 @@ __all__ = (
     "RootPropagation",
     "RootTmpfs",
     "SayReady",
+    "SetAffinity",
     "SetDomainname",
     "SetHostname",
+    "SetIoPriority",
+    "SetMemoryPolicy",
+    "SetParentDeathSignal",
+    "SetPersonality",
     "SetPropagation",
+    "SetScheduler",
     "Step",
     "Stop",
     "Unshare",

@@ -25,6 +25,13 @@ class Unshare(Step):
 
 
 @dataclass(frozen=True, slots=True)
+class NewTimeNamespace(Step):
+    """A time namespace of the child's own making: its spawner may not make one."""
+
+    offsets: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class JoinNamespace(Step):
     """Join one namespace; ``number`` is its index among the descriptors."""
 

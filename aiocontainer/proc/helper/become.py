@@ -12,6 +12,7 @@ from ..._sys.libc import call, fail
 from ..._sys.seccomp import Filter
 from .. import init_pipe
 from . import users, wire
+from .scheduling import is_above
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,7 +22,11 @@ if TYPE_CHECKING:
 
 
 def stop(context: Context, name: bytes) -> None:
-    """Wait until the program has done what it does at the stop of this name."""
+    """Wait until the program has done what it does at the stop of this name; before
+    that, for its answer if we said that we are ready."""
+    if context.announced:
+        wire.await_answer(context)
+        context.announced = False
     wire.say(context, init_pipe.STOP + name)
     wire.await_answer(context)
 
@@ -45,14 +50,8 @@ def raise_limits(_context: Context, limits: Limits) -> None:
     """Raise hard limits while ``CAP_SYS_RESOURCE`` is still there."""
     for kind, _, hard in limits:
         present = resource.getrlimit(kind)
-        if _above(hard, present[1]):
+        if is_above(hard, present[1]):
             identity.set_limit(kind, present[0], hard)
-
-
-def _above(value: int, other: int) -> bool:
-    return other != resource.RLIM_INFINITY and (
-        value == resource.RLIM_INFINITY or value > other
-    )
 
 
 def no_new_privs(_context: Context) -> None:
@@ -60,9 +59,11 @@ def no_new_privs(_context: Context) -> None:
     identity.set_no_new_privs()
 
 
-def load_filter(_context: Context, bpf: bytes, flags: int) -> None:
+def load_filter(context: Context, bpf: bytes, flags: int) -> None:
     """Put the filter in force early: without no_new_privs it needs privilege."""
-    Filter(bpf, flags).load()
+    loaded = Filter(bpf, flags).load()
+    if context.handover is not None:
+        context.listener = loaded
 
 
 def own_stdio(context: Context, numbers: tuple[int, ...]) -> None:

@@ -20,10 +20,12 @@ import sys
 from ..._sys import constants as c
 from ..._sys import identity, namespaces, signals
 from ..._sys.descriptors import close_others
+from ..._sys.handover import Handover
 from ..._sys.namespaces import clone, open_namespace, setns
 from .. import init_pipe
-from . import child, id_maps, init_program, lockdown, wire
+from . import child, id_maps, init_program, listeners, lockdown, time_namespace, wire
 from .janitor import Janitor
+from .scheduling import tune
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,6 +36,7 @@ CONTROL = 3
 
 _MAX_DESCRIPTORS = 253  # SCM_MAX_FD of include/net/scm.h
 _PROC_FILES = 3
+_TUNINGS = 6
 """Index among the fields of a start that are for the one who launches."""
 
 
@@ -90,6 +93,7 @@ class Spawner:
         self.init_program = init_program.make()
         self.janitor = Janitor()
         self._is_over = False
+        self._is_intermediate = False
         # We hold a pidfd of everything that runs: the limit is for the programs.
         self._program_limit = resource.getrlimit(resource.RLIMIT_NOFILE)
         hard = self._program_limit[1]
@@ -161,12 +165,12 @@ class Spawner:
 
     def _start(self, fields: list[Any], descriptors: list[int]) -> None:
         pipe = descriptors[0]
-        key, paths, go_through, *rest = fields
+        key, paths, go_through, listens, *rest = fields
         try:
             for path in paths:
                 descriptors.append(open_namespace(path))  # noqa: PERF401
-            if go_through:
-                self._launch_inside(key, go_through, rest, descriptors)
+            if go_through or listens:
+                self._launch_inside(key, go_through, listens, rest, descriptors)
             else:
                 self._launch(key, rest, descriptors)
         except OSError as error:
@@ -176,17 +180,19 @@ class Spawner:
         self,
         key: int,
         go_through: tuple[tuple[int, int], ...],
+        listens: bool,
         fields: list[Any],
         descriptors: list[int],
     ) -> None:
-        """Start from inside joined namespaces, so that the child is born in them.
+        """Start from inside joined namespaces, so that the child is born in them; or
+        by a process that stays to send the child's listener.
 
         There is no way back out of a user namespace, so an intermediate goes in. It is
         a CLONE_PARENT child too: its own CLONE_PARENT child then is the program's.
         """
         pid, pidfd = clone(c.CLONE_PARENT)
         if pid == 0:
-            self._intermediate(key, go_through, fields, descriptors)
+            self._intermediate(key, go_through, listens, fields, descriptors)
         self.janitor.adopt(key, pidfd)
         hello = init_pipe.encode_hello(init_pipe.INTERMEDIATE, pid)
         wire.send_descriptor(descriptors[0], hello, pidfd)
@@ -195,23 +201,34 @@ class Spawner:
         self,
         key: int,
         go_through: tuple[tuple[int, int], ...],
+        listens: bool,
         fields: list[Any],
         descriptors: list[int],
     ) -> NoReturn:
         try:
             fields[_PROC_FILES] = _write_own_files(fields[_PROC_FILES])
+            self._is_intermediate = True
+            tune(0, fields[_TUNINGS])  # inherited
+            fields[_TUNINGS] = ()
             for index, kind in go_through:
                 setns(descriptors[index], kind)
             identity.set_dumpable(False)  # new credentials may have reset it
-            self._launch(key, fields, descriptors)
+            handover = Handover() if listens else None
+            self._launch(key, fields, descriptors, handover)
         except OSError as error:
             wire.report(descriptors[0], -1, error)
         finally:
             os._exit(0)
 
-    def _launch(self, key: int, fields: list[Any], descriptors: list[int]) -> None:
+    def _launch(
+        self,
+        key: int,
+        fields: list[Any],
+        descriptors: list[int],
+        handover: Handover | None = None,
+    ) -> None:
         flags, pid_namespace, cgroup, proc_files, commands, weak, *rest = fields
-        join_files, steps, fault = rest
+        tunings, time_offsets, join_files, steps, fault = rest
         cgroup_index, cgroup_fallback = cgroup
         opened: list[int] = []
         barrier: tuple[int, int] | None = None
@@ -220,7 +237,7 @@ class Spawner:
                 file = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
                 opened.append(file)
             join = tuple(opened)
-            if proc_files or commands:
+            if proc_files or commands or tunings:
                 barrier = os.pipe2(os.O_CLOEXEC)
                 opened += barrier
             if cgroup_index is not None and namespaces.clone3_refused:
@@ -230,29 +247,42 @@ class Spawner:
                 # Only for children to come, so a privileged spawner can go there and
                 # back, and no intermediate process is needed.
                 setns(descriptors[pid_namespace], c.CLONE_NEWPID)
+            own_time = -1
             try:
+                if time_offsets is not None:
+                    own_time = time_namespace.open_own()
+                    opened.append(own_time)
+                    time_namespace.make(time_offsets)
                 born_in = -1 if cgroup_index is None else descriptors[cgroup_index]
                 if weak and barrier is not None:
                     # Its files in /proc are then its user's and not root's. Nobody of
                     # a container can see it yet, and it takes this back in a moment.
                     identity.set_dumpable(True)
-                pid, pidfd = clone(flags | c.CLONE_PARENT, born_in)
+                share = 0 if handover is None else c.CLONE_FILES
+                pid, pidfd = clone(flags | share | c.CLONE_PARENT, born_in)
                 if pid == 0:
-                    self._be_child(descriptors, join, barrier, steps, fault)
+                    context = child.Context(descriptors, join, self.init_program)
+                    context.handover = handover
+                    self._be_child(context, barrier, steps, fault)
             finally:
                 if weak:
                     identity.set_dumpable(False)
                 if pid_namespace is not None:
                     setns(self._own_pid_namespace, c.CLONE_NEWPID)
+                if own_time >= 0 and not self._is_intermediate:
+                    setns(own_time, c.CLONE_NEWTIME)
             self.janitor.adopt(key, pidfd)
             hello = init_pipe.encode_hello(init_pipe.HELLO, pid)
             wire.send_descriptor(descriptors[0], hello, pidfd)
             if barrier is not None:
                 _write_proc_files(str(pid), proc_files)
+                tune(pid, tunings)
                 if commands:
                     self._map_ids(key, pid, commands, descriptors[0], barrier[1])
                 else:
                     os.write(barrier[1], b"g")
+            if handover is not None:  # from here on all descriptors are the child's
+                listeners.send(handover, pidfd, steps)
         finally:
             for descriptor in opened:
                 os.close(descriptor)
@@ -282,15 +312,13 @@ class Spawner:
 
     def _be_child(
         self,
-        descriptors: list[int],
-        join: tuple[int, ...],
+        context: child.Context,
         barrier: tuple[int, int] | None,
         steps: tuple[tuple[Any, ...], ...],
         fault: tuple[str, int, int] | None,
     ) -> NoReturn:
         try:
             resource.setrlimit(resource.RLIMIT_NOFILE, self._program_limit)
-            context = child.Context(descriptors, join, self.init_program)
             child.main(context, barrier[0] if barrier else -1, steps, fault)
         finally:
             os._exit(1)  # whatever happens, it isn't another spawner

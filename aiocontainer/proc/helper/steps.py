@@ -14,6 +14,7 @@ from . import (
     rootfs,
     scheduling,
     terminals,
+    time_namespace,
 )
 
 TYPE_CHECKING = False
@@ -44,6 +45,7 @@ STEPS: dict[str, Callable[..., Any]] = {
         become.change_directory,
         become.change_identity,
         become.say_ready,
+        time_namespace.new_time_namespace,
         scheduling.set_affinity,
         scheduling.set_scheduler,
         scheduling.set_io_priority,
