@@ -6,12 +6,17 @@ loaded on first use, by its plain soname: ``find_library`` would run other progr
 
 import ctypes
 import functools
-from ctypes import POINTER, Structure, c_char_p, c_int, c_uint, c_uint32
+from ctypes import POINTER, Structure, c_char_p, c_int, c_uint, c_uint32, c_void_p
 
-__all__ = ("resolve", "version")
+__all__ = ("name_of", "resolve", "version")
 
 _SONAME = "libseccomp.so.2"
 _NR_SCMP_ERROR = -1
+
+
+_free = ctypes.CDLL(None).free
+_free.argtypes = (c_void_p,)
+_free.restype = None
 
 
 class _Version(Structure):
@@ -23,6 +28,8 @@ def _library() -> ctypes.CDLL:
     library = ctypes.CDLL(_SONAME)
     library.seccomp_syscall_resolve_name_arch.argtypes = (c_uint32, c_char_p)
     library.seccomp_syscall_resolve_name_arch.restype = c_int
+    library.seccomp_syscall_resolve_num_arch.argtypes = (c_uint32, c_int)
+    library.seccomp_syscall_resolve_num_arch.restype = c_void_p
     library.seccomp_version.argtypes = ()
     library.seccomp_version.restype = POINTER(_Version)
     return library
@@ -42,6 +49,22 @@ def resolve(name: str, architecture: int) -> int | None:
         architecture, name.encode("ascii")
     )
     return None if number == _NR_SCMP_ERROR else number
+
+
+@functools.cache
+def name_of(number: int, architecture: int) -> str | None:
+    """Name of a call by its number; ``None`` if libseccomp doesn't know it.
+
+    Raises:
+        OSError: libseccomp isn't installed.
+    """
+    found = _library().seccomp_syscall_resolve_num_arch(architecture, number)
+    if not found:
+        return None
+    try:
+        return ctypes.string_at(found).decode("ascii")
+    finally:
+        _free(found)
 
 
 def version() -> tuple[int, int, int]:

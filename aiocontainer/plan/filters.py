@@ -25,7 +25,7 @@ from aiocontainer.errors import UnsupportedFeature
 from . import bpf
 from .syscalls import ABIS, X32_BIT, Abi, Resolve, calls_of, family_of
 
-__all__ = ("CompiledFilter", "compile_filter", "compile_for")
+__all__ = ("LISTENS", "CompiledFilter", "compile_filter", "compile_for")
 
 ENOSYS: Final = 38
 EPERM: Final = 1
@@ -42,7 +42,8 @@ _RETURNS: Final = {
 }
 _FLAG_LOG: Final = 1 << 1
 _FLAG_SPEC_ALLOW: Final = 1 << 2
-_FLAG_NEW_LISTENER: Final = 1 << 3
+LISTENS: Final = 1 << 3
+"""``SECCOMP_FILTER_FLAG_NEW_LISTENER``: loading gives back a listener."""
 _FLAG_WAIT_KILLABLE_RECV: Final = 1 << 5
 
 # The last number given out per machine; from 424 (Linux 5.1) they are the same on all.
@@ -245,7 +246,7 @@ def _flags(seccomp: Seccomp, rules: list[SyscallRule]) -> int:
     if "SPEC_ALLOW" in seccomp.flags:
         flags |= _FLAG_SPEC_ALLOW
     if any(rule.action == "NOTIFY" for rule in rules):
-        flags |= _FLAG_NEW_LISTENER
+        flags |= LISTENS
         if "WAIT_KILLABLE_RECV" in seccomp.flags:
             flags |= _FLAG_WAIT_KILLABLE_RECV
     return flags

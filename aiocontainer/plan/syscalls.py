@@ -4,10 +4,20 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
+from aiocontainer._sys import libseccomp
 from aiocontainer.config.seccomp import ArgRule
 from aiocontainer.errors import UnsupportedFeature
 
-__all__ = ("ABIS", "NEWER", "X32_BIT", "Abi", "Resolve", "calls_of", "family_of")
+__all__ = (
+    "ABIS",
+    "NEWER",
+    "X32_BIT",
+    "Abi",
+    "Resolve",
+    "call_name",
+    "calls_of",
+    "family_of",
+)
 
 Resolve: TypeAlias = Callable[[str, int], int | None]
 """As `aiocontainer._sys.libseccomp.resolve`."""
@@ -108,6 +118,25 @@ _DIRECT_ON_X86: Final = {
         393, "semget semctl shmget shmctl shmat shmdt msgget msgsnd msgrcv msgctl"
     ),
 }
+
+
+_NAMES_OF_NEWER: Final = {number: name for name, number in NEWER.items()}
+
+
+def call_name(number: int, audit_arch: int) -> tuple[str, str]:
+    """(name, entry) of the call of this number, as ``("mkdirat", "X86_64")``; made up
+    where it isn't known, as ``("syscall_999", "X86_64")``.
+
+    Raises:
+        OSError: libseccomp isn't installed.
+    """
+    is_x32 = audit_arch == ABIS["X32"].audit_arch and number & X32_BIT
+    for entry, abi in ABIS.items():
+        if abi.audit_arch == audit_arch and bool(abi.base) == bool(is_x32):
+            name = libseccomp.name_of(number, abi.token)
+            name = name or _NAMES_OF_NEWER.get(number - abi.base)
+            return name or f"syscall_{number}", entry
+    return f"syscall_{number}", f"{audit_arch:#x}"
 
 
 def calls_of(

@@ -19,6 +19,7 @@ from .handshake import Child
 from .result import ExitReason, Usage
 from .stdio import Stdio
 from .streams import ReceiveStream, SendStream
+from .syscalls import SyscallStream
 from .terminal import Terminal
 from .uncancelled import uncancelled
 
@@ -62,6 +63,9 @@ class Process(abc.Process):
         self._pid = child.pid
         self._pidfd = child.pidfd
         self._terminal = None if child.terminal is None else Terminal(child.terminal)
+        self._syscalls = (
+            None if child.listener is None else SyscallStream(child.listener)
+        )
         self._stdio = stdio
         self._key = key
         self._started = started
@@ -146,6 +150,12 @@ class Process(abc.Process):
     def terminal(self) -> Terminal | None:
         """Its terminal, if it has one."""
         return self._terminal
+
+    @property
+    def syscalls(self) -> SyscallStream | None:
+        """Its calls that wait for an answer, if its filter has ``NOTIFY``; closed with
+        the process's streams."""
+        return self._syscalls
 
     # -- waiting ----------------------------------------------------------------------
 
@@ -306,6 +316,8 @@ class Process(abc.Process):
         self._stdio.close()
         if self._terminal is not None:
             self._terminal.close()
+        if self._syscalls is not None:
+            self._syscalls.close()
 
     async def aclose(self) -> None:
         """Kill it if it is still running, and close its streams."""

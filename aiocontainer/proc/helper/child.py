@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, NoReturn
 
+    from ..._sys.handover import Handover
+
 
 class Context:
     """What the steps of one plan share."""
@@ -30,11 +32,13 @@ class Context:
         "entered",
         "gid",
         "groups",
+        "handover",
         "home",
         "init_program",
-        "keeps_groups",
         "join_files",
+        "keeps_groups",
         "known",
+        "listener",
         "null",
         "pipe",
         "root",
@@ -65,6 +69,10 @@ class Context:
         """The program has answered us once, so it knows us."""
         self.keeps_groups = False
         """Where a user namespace denies setgroups(2), nobody's groups can be changed."""
+        self.handover: Handover | None = None
+        """Shared with who is to send the listener of our filter."""
+        self.listener = -1
+        """That listener, once the filter is loaded."""
         self.entered = False
         """The working directory has been entered, as root."""
 
@@ -83,6 +91,9 @@ def main(
     try:
         if fault is not None:
             libc.fault = make_fault(*fault)
+        if context.handover is not None and not context.handover.enter():
+            _introduce(context.pipe)
+            os._exit(1)
         keep = (*context.descriptors, *context.join_files, context.init_program)
         close_others((*keep, barrier) if barrier >= 0 else keep)
         for number in (_signal.SIGINT, _signal.SIGPIPE, _signal.SIGXFSZ):

@@ -10,7 +10,7 @@ import stat
 from ..._sys import descriptors, identity
 from ..._sys.libc import call, fail
 from ..._sys.seccomp import Filter
-from . import wire
+from . import listeners, wire
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -71,15 +71,23 @@ def run(
     context.pipe = descriptors.move_above(context.pipe, targets)
     if isinstance(program, int):
         program = descriptors.move_above(program, targets)
+    if context.listener >= 0:
+        context.listener = descriptors.move_above(context.listener, targets)
     descriptors.place(targets)
-    keep = (*targets, context.pipe)
-    descriptors.close_others(keep if isinstance(program, bytes) else (*keep, program))
+    keep = [*targets, context.pipe]
+    if isinstance(program, int):
+        keep.append(program)
+    if context.listener >= 0:
+        keep.append(context.listener)
+    descriptors.close_others(keep)
     os.umask(umask)
     for kind, soft, hard in limits:
         identity.set_limit(kind, soft, hard)
     wire.take_go(context)
     _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
     loaded = None if bpf is None else Filter(bpf, flags)
+    if context.handover is not None:
+        listeners.execute(context, context.handover, loaded, program, arguments, env)
     if loaded is not None:
         loaded.load()
     call("execve", os.execve, program, arguments, env, path=arguments[0])

@@ -1,0 +1,131 @@
+"""A seccomp listener: what waits for an answer, and answering (seccomp_unotify(2)).
+
+None of the calls here waits, if the listener polls as readable before `receive` and
+but for `add_descriptor`.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import struct
+from typing import Final, NamedTuple
+
+from .libc import call
+
+__all__ = (
+    "Notification",
+    "add_descriptor",
+    "is_waiting",
+    "let_continue",
+    "receive",
+    "respond",
+)
+
+# _IOWR('!', 0, 80), _IOWR('!', 1, 24), _IOW('!', 2, 8) and _IOW('!', 3, 24), of
+# include/uapi/linux/seccomp.h; the same on all machines that we compile filters for but
+# ppc64le, whose numbers have the directions elsewhere.
+_RECV: Final = 0xC050_2100
+_SEND: Final = 0xC018_2101
+_ID_VALID: Final = 0x4008_2102
+_ADDFD: Final = 0x4018_2103
+
+# struct seccomp_notif: id, pid, flags, and struct seccomp_data: nr, arch, instruction
+# pointer, six arguments.
+_NOTIFICATION: Final = struct.Struct("=QIIiIQ6Q")
+_RESPONSE: Final = struct.Struct("=QqiI")
+_ADDITION: Final = struct.Struct("=QIIII")
+
+_FLAG_CONTINUE: Final = 1
+_ADDFD_SETFD: Final = 1 << 0
+_ADDFD_SEND: Final = 1 << 1
+_O_CLOEXEC: Final = 0o2000000
+
+
+class Notification(NamedTuple):
+    """A system call that waits for an answer (``struct seccomp_notif``)."""
+
+    id: int
+    pid: int
+    """The thread, as this process sees it; 0 if it doesn't."""
+    flags: int
+    number: int
+    architecture: int
+    """``AUDIT_ARCH_*``"""
+    instruction_pointer: int
+    arguments: tuple[int, ...]
+
+
+def receive(listener: int) -> Notification | None:
+    """The next one; ``None`` if it was withdrawn meanwhile."""
+    buffer = bytearray(_NOTIFICATION.size)
+    try:
+        call("ioctl", fcntl.ioctl, listener, _RECV, buffer)
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.EINTR):
+            return None
+        raise
+    head, arguments = (fields := _NOTIFICATION.unpack(buffer))[:6], fields[6:]
+    return Notification(*head, arguments)
+
+
+def is_waiting(listener: int, notification: int) -> bool:
+    """Whether the call still waits: its thread wasn't killed or interrupted."""
+    return _send(listener, _ID_VALID, struct.pack("=Q", notification))
+
+
+def respond(listener: int, notification: int, value: int, code: int) -> bool:
+    """Make the call return ``value``, or fail with errno ``code`` if that isn't 0;
+    False if it waits no more."""
+    return _send(listener, _SEND, _RESPONSE.pack(notification, value, -code, 0))
+
+
+def let_continue(listener: int, notification: int) -> bool:
+    """Have the kernel carry the call out; False if it waits no more."""
+    response = _RESPONSE.pack(notification, 0, 0, _FLAG_CONTINUE)
+    return _send(listener, _SEND, response)
+
+
+def add_descriptor(
+    listener: int,
+    notification: int,
+    descriptor: int,
+    *,
+    number: int | None = None,
+    close_on_exec: bool = True,
+    answer: bool = False,
+) -> int | None:
+    """Put a descriptor into the caller's table; its number there, or ``None`` if the
+    call waits no more.
+
+    Waits until the thread has run to take it: as long as its cgroup is throttled.
+
+    Args:
+        listener: the listener.
+        notification: the id of the call.
+        descriptor: ours, of which it gets a duplicate.
+        number: the number that it is to have there, instead of the lowest free one.
+        close_on_exec: whether the program's exec closes it.
+        answer: make the call return the number too, both at once (Linux 5.14).
+    """
+    flags = (_ADDFD_SEND if answer else 0) | (0 if number is None else _ADDFD_SETFD)
+    cloexec = _O_CLOEXEC if close_on_exec else 0
+    addition = _ADDITION.pack(notification, flags, descriptor, number or 0, cloexec)
+    try:
+        made: int = call("ioctl", fcntl.ioctl, listener, _ADDFD, bytearray(addition))
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.EINPROGRESS):
+            return None
+        raise
+    return made
+
+
+def _send(listener: int, request: int, argument: bytes) -> bool:
+    try:
+        call("ioctl", fcntl.ioctl, listener, request, bytearray(argument))
+    except OSError as error:
+        # EINPROGRESS: it has had its answer.
+        if error.errno in (errno.ENOENT, errno.EINPROGRESS):
+            return False
+        raise
+    return True
