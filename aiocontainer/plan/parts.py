@@ -90,6 +90,8 @@ class Program:
     """Indexes of the descriptors that are pipes made for this process."""
     terminal: tuple[int, int] | None = None
     """(rows, columns) for one of its own."""
+    gate: int | None = None
+    """Index of the listening socket that it waits behind, to be started by others."""
 
 
 _K = TypeVar("_K")

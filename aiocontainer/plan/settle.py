@@ -83,6 +83,8 @@ def process(
         yield settled.schedule
     yield settled.drop
     yield _READY
+    if program.gate is not None:
+        yield Part.of((_gate(settled, program, program.gate),))
     last = (settled.umask, settled.limits, settled.bpf, settled.flags)
     if program.arguments is None:
         yield Part.of((s.ExecuteInit(program.passed, *last),))
@@ -90,6 +92,11 @@ def process(
     arguments = tuple(map(os.fsencode, program.arguments))
     execute = s.Execute(arguments, settled.environment, program.passed, *last)
     yield Part.of((execute,))
+
+
+def _gate(settled: Settled, program: Program, index: int) -> s.AwaitGate:
+    name = b"" if program.arguments is None else os.fsencode(program.arguments[0])
+    return s.AwaitGate(index, name, dict(settled.environment).get(b"PATH", b""))
 
 
 def proc_files(settings: ProcessSettings) -> tuple[tuple[str, bytes], ...]:

@@ -318,12 +318,17 @@ def _error(plan: Plan, message: bytes) -> ContainerError:
         error = ExecError(name or "the built-in init", text)
     else:
         error = SetupError("create the process" if step is None else step.title, text)
+    add_cause(error, code, path, reason)
+    return error
+
+
+def add_cause(error: ContainerError, code: int, path: str, reason: str) -> None:
+    """Have the child's ``OSError``, if it was one, as the cause."""
     if code:
         cause = OSError(code, reason.split("; ")[0], path or None)
         for note in reason.split("; ")[1:]:
             cause.add_note(note)
         error.__cause__ = cause
-    return error
 
 
 async def _end(pipe: socket.socket, progress: _Progress) -> None:

@@ -35,6 +35,8 @@ class Request:
     terminal: tuple[int, int] | None = None
     """(rows, columns); 0 for the kernel's default."""
     pass_fds: tuple[int, ...] = ()
+    gate: int | None = None
+    """The listening socket that it is to wait behind."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -59,8 +61,12 @@ class Request:
             for index in own:
                 os.fchown(stdio.child[index - 1], *root_owner)
         passed = tuple((n, index) for index, n in enumerate(sources, start=1))
-        program = Program(self.args, passed, own, self.terminal)
-        return program, list(sources.values())
+        numbers = list(sources.values())
+        if self.gate is None:
+            return Program(self.args, passed, own, self.terminal), numbers
+        numbers.append(self.gate)
+        at = len(numbers)
+        return Program(self.args, passed, own, self.terminal, at), numbers
 
 
 def checked(

@@ -50,6 +50,7 @@ from .namespaces import (
     Unshare,
 )
 from .process import (
+    AwaitGate,
     ChangeDirectory,
     ChangeIdentity,
     Execute,
@@ -74,6 +75,7 @@ from .scheduling import (
 
 __all__ = (
     "VOCABULARY",
+    "AwaitGate",
     "BeRootOfUserNamespace",
     "Bind",
     "BindNodes",

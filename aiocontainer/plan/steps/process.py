@@ -92,6 +92,18 @@ class ChangeIdentity(Step):
 
 
 @dataclass(frozen=True, slots=True)
+class AwaitGate(Step):
+    """Wait, with the program found and all rights gone, until some program starts us.
+
+    The init pipe is closed, and one to whoever opened the gate takes its place.
+    """
+
+    listening: int
+    program: bytes
+    search: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Execute(Step):
     """Be the program. The filter goes last: nothing but execve comes after it."""
 

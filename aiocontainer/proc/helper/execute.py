@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     Limits = tuple[tuple[int, int, int], ...]
 
-_DEFAULT_PATH = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+DEFAULT_PATH = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """Where programs are looked for when the environment has no PATH."""
 
 
@@ -37,7 +37,7 @@ def execute(
     """Be the program. Between loading the filter and execve nothing else is called."""
     env = dict(environment)
     env.setdefault(b"HOME", context.home)
-    program = find_program(arguments[0], env.get(b"PATH", _DEFAULT_PATH))
+    program = find_program(arguments[0], env.get(b"PATH", DEFAULT_PATH))
     run(context, program, arguments, env, passed, umask, limits, bpf, flags)
 
 

@@ -1,0 +1,60 @@
+"""Opening the gate that a container's first process waits behind."""
+
+from __future__ import annotations
+
+import socket
+
+import anyio
+
+from ..errors import ContainerError, ExecError, HandshakeError, SetupError
+from . import init_pipe
+from .handshake import add_cause
+
+
+async def open_gate(connection: int, program: str) -> None:
+    """Have the process on the other side of a connection execute its program.
+
+    Returns once the program runs: its exec closes the connection. It can't be waited
+    for in vain, since the end of the process closes that, too. Cancelled, the program
+    is started or not.
+
+    Args:
+        connection: to the gate; taken over.
+        program: its name, for the error.
+
+    Raises:
+        ExecError: it can't be executed.
+        SetupError: another step failed.
+        HandshakeError: the process ended.
+    """
+    with socket.socket(fileno=connection) as pipe:
+        pipe.setblocking(False)
+        try:
+            pipe.send(init_pipe.GO)
+            while True:
+                await anyio.wait_readable(pipe)
+                if not (message := pipe.recv(init_pipe.MAX_MESSAGE)):
+                    return
+                if message[:1] == init_pipe.FAILED:
+                    raise _failure(message, program)
+        except (BrokenPipeError, ConnectionResetError) as error:
+            reason = "the process behind the gate has ended"
+            raise HandshakeError(reason) from error
+
+
+def _failure(message: bytes, program: str) -> ContainerError:
+    try:
+        _index, code, path, reason = init_pipe.decode_failed(message)
+    except ValueError:
+        return HandshakeError("the child's last message can't be read")
+    text = f"{reason.split('; ')[0]}{f': {path}' if path else ''}"
+    error: ContainerError
+    if "from execve(2)" in reason:
+        error = ExecError(program, text)
+    else:
+        error = SetupError("start the program", text)
+    add_cause(error, code, path, reason)
+    return error
+
+
+__all__ = ("open_gate",)
