@@ -286,7 +286,8 @@ class Container:
             ControllerMissing: nothing was changed.
             CgroupError: refused, or it would kill; the old values are back.
         """
-        self._grouped("change limits").update(resources, may_kill=may_kill)
+        cgroup = self._grouped("change limits")
+        await cgroup.aupdate(resources, may_kill=may_kill)
 
     def watch_stats(self, interval: float = 1.0) -> Sampler[ContainerStats]:
         """Statistics every ``interval`` seconds, as an async iterator of `Sample`.

@@ -284,13 +284,14 @@ class Processes:
         # Written down before it is made: whoever comes after a SIGKILL has to know.
         try:
             await spawner.watch_directories(self._key, cgroup.directories)
-            await cgroup.acreate()
+            limits = _limits(self._config)
+            await cgroup.acreate(limits)
         except BaseException:
             # It may be another container's, which nobody is to remove or kill in.
             spawner.forget(self._key, at_once=True)
             raise
         self.cgroup = cgroup
-        cgroup.apply(_limits(self._config))
+        cgroup.apply(limits)
         return cgroup
 
     def _make_run_cgroup(self) -> Cgroup | None:

@@ -77,10 +77,13 @@ class Cgroup(Protocol):
             ControllerMissing: a controller that was asked for isn't there.
         """
 
-    async def acreate(self) -> None:
+    async def acreate(self, resources: Resources | None = None) -> None:
         """As `create`, and also where somebody has to be asked: systemd.
 
         Cancelled or failed, nothing is left.
+
+        Args:
+            resources: the limits that will be set by `apply`, for whoever is asked.
 
         Raises:
             CgroupError: it exists already, or the kernel or systemd refused.
@@ -114,6 +117,15 @@ class Cgroup(Protocol):
             ControllerMissing: nothing was written.
             UnsupportedFeature: this kind has no such limit; nothing was written.
             CgroupError: the kernel refused a value, or it would kill.
+        """
+
+    async def aupdate(self, resources: Resources, *, may_kill: bool = False) -> None:
+        """As `update`, and also where somebody has to be told: systemd.
+
+        Cancelled, the limits are the old or the new ones, as a whole.
+
+        Raises:
+            CgroupError: also if systemd refused; the old values are back.
         """
 
     def entry(self) -> Entry:

@@ -106,7 +106,7 @@ class CGroup:
             cgroup = open_cgroup(detect(), self._settings, self._name)
         else:
             cgroup = self._parent.cgroup.child(self._name, nested=True)
-        await cgroup.acreate()
+        await cgroup.acreate(self._resources)
         if not cgroup.directories:
             raise UnsupportedFeature("CGroup", "no cgroup can be made here")
         self._cgroup = cgroup
@@ -240,14 +240,14 @@ class CGroup:
 
     # -- limits and figures ------------------------------------------------------
 
-    def set(self, resources: Resources, *, may_kill: bool = False) -> None:
-        """Change limits; fields that are ``None`` stay. See `Cgroup.update`.
+    async def set(self, resources: Resources, *, may_kill: bool = False) -> None:
+        """Change limits; fields that are ``None`` stay. See `Cgroup.aupdate`.
 
         Raises:
             CgroupError: the kernel refused, and the old limits are back in place; or
                 a memory limit would kill, and ``may_kill`` isn't given.
         """
-        self.cgroup.update(resources, may_kill=may_kill)
+        await self.cgroup.aupdate(resources, may_kill=may_kill)
 
     def stats(self) -> CgroupStats:
         """Everything that the group counts."""

@@ -43,7 +43,7 @@ class NoCgroup:
         for controller in self._required:
             raise ControllerMissing("cgroups are off", controller)
 
-    async def acreate(self) -> None:
+    async def acreate(self, resources: Resources | None = None) -> None:
         """As `create`, which doesn't wait."""
         self.create()
 
@@ -58,6 +58,10 @@ class NoCgroup:
         pending_writes({}, resources, is_new=True)
 
     def update(self, resources: Resources, *, may_kill: bool = False) -> None:
+        """As `apply`."""
+        self.apply(resources)
+
+    async def aupdate(self, resources: Resources, *, may_kill: bool = False) -> None:
         """As `apply`."""
         self.apply(resources)
 

@@ -51,7 +51,7 @@ def open_cgroup(
         mode, parent, name = settings.mode, settings.parent, settings.name or name
     check_name(name)
     if mode == "systemd":
-        return _open_systemd(layout, name, parent, frozenset(controllers or ()))
+        return _open_systemd(layout, name, settings, frozenset(controllers or ()))
     place = PARENT if parent is None else check_parent(parent)
     required = frozenset(controllers or ())
     if mode == "auto":
@@ -92,7 +92,10 @@ def _open_v2(
 
 
 def _open_systemd(
-    layout: Layout, name: str, parent: str | None, required: frozenset[str]
+    layout: Layout,
+    name: str,
+    settings: CgroupSettings | None,
+    required: frozenset[str],
 ) -> SystemdCgroup:
     if layout.mode != "v2" or layout.v2 is None:
         reason = "only where all controllers are on cgroup v2"
@@ -100,7 +103,12 @@ def _open_systemd(
     from .systemd import SystemdCgroup  # asyncio and all: only where it is wanted
 
     wanted = required or frozenset(CONTROLLERS)
-    return SystemdCgroup(layout.v2, name, parent, wanted, required)
+    parent, properties = None, None
+    if settings is not None:
+        parent, properties = settings.parent, settings.systemd_properties
+    return SystemdCgroup(
+        layout.v2, name, parent, wanted, required, properties=properties
+    )
 
 
 def parents_of(layout: Layout, place: str) -> list[str]:

@@ -6,9 +6,9 @@
     <scope>/<name>/main, <child>           processes
 
 systemd writes its own idea of limits to the scope again whenever it reloads, so ours
-are set one level below, in what it has delegated and leaves alone. It starts no scope
-without a process, and ends one without processes; so a sleeping one is put there first,
-and taken away last.
+are set one level below, in what it has delegated and leaves alone; and it is told them
+as properties of the scope. It starts no scope without a process, and ends one without
+processes; so a sleeping one is put there first, and taken away last.
 """
 
 from __future__ import annotations
@@ -17,25 +17,30 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Collection
-from typing import TYPE_CHECKING, Final
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 
 from .._sys.libc import call
+from ..config.systemd import PROPERTY_SIGNATURES
 from ..errors import CgroupError, ConfigError, UnsupportedFeature
 from . import tree
-from .files import write
-from .systemd_bus import start_scope
+from .files import read, write
+from .systemd_bus import set_properties, start_scope
+from .systemd_properties import INFINITE, Property, properties_of
 from .v2.manager import V2Cgroup
+from .writes import restore
 
 if TYPE_CHECKING:
+    from ..config import Resources
+    from ..config.systemd import PropertyValue
     from .detect import Hierarchy
 
 __all__ = ("SystemdCgroup", "slice_path", "unit_name")
 
 _ASIDE: Final = "aside"
-_START_TIMEOUT_S: Final = 30.0
+_TIMEOUT_S: Final = 30.0
 
 
 def unit_name(name: str) -> str:
@@ -75,27 +80,30 @@ class SystemdCgroup(V2Cgroup):
         wanted: Collection[str],
         required: frozenset[str] = frozenset(),
         uid: int | None = None,
+        properties: Mapping[str, PropertyValue] | None = None,
     ) -> None:
         """Touch nothing yet.
 
         Args:
             v2: the cgroup2 hierarchy.
             name: of the container.
-            parent: the slice; ``None`` is ``system.slice``, or ``app.slice`` of a
+            parent: the slice; ``None`` is ``machine.slice``, or ``user.slice`` of a
                 user's own manager.
             wanted: controllers to enable as far as they can be had.
             required: those that must be had.
             uid: whose manager is asked; 0 is the system's, ``None`` is our own.
+            properties: more of the scope's, by name.
 
         Raises:
             ConfigError: the parent isn't a slice.
         """
         self._uid = os.geteuid() if uid is None else uid
-        self._slice = parent or ("app.slice" if self._uid else "system.slice")
+        self._slice = parent or ("user.slice" if self._uid else "machine.slice")
         self._unit = unit_name(name)
         root = _manager_root(v2.own, self._uid)
         self._scope = v2.directory(f"{root}{slice_path(self._slice)}/{self._unit}")
         self._keeper: int | None = None
+        self._properties = dict(properties or {})
         super().__init__(f"{self._scope}/{name}", wanted, required=required)
 
     @property
@@ -112,7 +120,7 @@ class SystemdCgroup(V2Cgroup):
         """
         raise UnsupportedFeature("create", "systemd has to be awaited: use acreate")
 
-    async def acreate(self) -> None:
+    async def acreate(self, resources: Resources | None = None) -> None:
         """As `Cgroup.acreate`; systemd has half a minute to answer.
 
         Raises:
@@ -122,8 +130,9 @@ class SystemdCgroup(V2Cgroup):
         self._keeper = _start_keeper()
         is_ours = False
         try:
-            with anyio.move_on_after(_START_TIMEOUT_S) as scope:
-                await start_scope(self._uid, self._unit, self._slice, self._keeper)
+            properties = self._first_properties(self._keeper, resources)
+            with anyio.move_on_after(_TIMEOUT_S) as scope:
+                await start_scope(self._uid, self._unit, properties)
             if scope.cancelled_caught:
                 raise CgroupError(self._scope, "systemd did not answer in time")
             is_ours = True
@@ -137,6 +146,56 @@ class SystemdCgroup(V2Cgroup):
                 with anyio.CancelScope(shield=True):
                     await self.remove()
             raise
+
+    def _first_properties(
+        self, keeper: int, resources: Resources | None
+    ) -> list[Property]:
+        ours = [
+            Property("Description", "s", f"container {self.name}"),
+            Property("Slice", "s", self._slice),
+            Property("PIDs", "au", [keeper]),
+            Property("Delegate", "b", True),
+            Property("CollectMode", "s", "inactive-or-failed"),
+            # Else it would be stopped too early at shutdown, before what uses it.
+            Property("DefaultDependencies", "b", False),
+            # systemd's default for scopes would hold beside ours.
+            Property("TasksMax", "t", INFINITE),
+        ]
+        limits = [] if resources is None else properties_of(resources)
+        wished = [
+            Property(name, PROPERTY_SIGNATURES[name], _plain(value))
+            for name, value in self._properties.items()
+        ]
+        return [*ours, *limits, *wished]  # of two of a name the later holds
+
+    async def aupdate(self, resources: Resources, *, may_kill: bool = False) -> None:
+        """As `Cgroup.aupdate`; systemd has half a minute to answer."""
+        back = self._update_files(resources, may_kill)
+        try:
+            if properties := self._changed_properties(resources):
+                with anyio.move_on_after(_TIMEOUT_S) as scope:
+                    await set_properties(self._uid, self._unit, properties)
+                if scope.cancelled_caught:
+                    raise CgroupError(self._scope, "systemd did not answer in time")
+        except BaseException as error:
+            restore(back, error)
+            raise
+        self._update_devices(resources)
+
+    def _changed_properties(self, resources: Resources) -> list[Property]:
+        changes: dict[str, object] = {}
+        if "devices" not in resources.model_fields_set:
+            changes["devices"] = ()
+        cpu = resources.cpu
+        if (cpu.quota_us is None) != (cpu.period_us is None):
+            # Of the two one was given; what the other is the kernel knows by now.
+            quota, period = read(f"{self.directory}/cpu.max").split()
+            both = {
+                "quota_us": "unlimited" if quota == "max" else int(quota),
+                "period_us": int(period),
+            }
+            changes["cpu"] = cpu.model_copy(update=both)
+        return properties_of(resources.model_copy(update=changes))
 
     def _step_aside(self) -> None:
         """Take the keeper out of the scope itself, for a cgroup that has processes
@@ -195,3 +254,7 @@ def _start_keeper() -> int:
         lambda: os.posix_spawn(argv[0], argv, {}, file_actions=null, setsid=True),
     )
     return keeper
+
+
+def _plain(value: PropertyValue) -> Any:  # noqa: ANN401  whatever D-Bus takes
+    return list(value) if isinstance(value, tuple) else value

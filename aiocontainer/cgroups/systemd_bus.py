@@ -1,4 +1,4 @@
-"""Asking systemd for a scope, over D-Bus.
+"""Asking systemd for a scope and its properties, over D-Bus.
 
 ``org.freedesktop.systemd1(5)``: a job is started, and its end comes as a signal.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import anyio.to_thread
@@ -18,13 +19,14 @@ if TYPE_CHECKING:
     from dbus_fast import Message
     from dbus_fast.aio import MessageBus
 
-__all__ = ("bus_address", "start_scope")
+    from .systemd_properties import Property
+
+__all__ = ("bus_address", "set_properties", "start_scope")
 
 _SYSTEMD: Final = "org.freedesktop.systemd1"
 _PATH: Final = "/org/freedesktop/systemd1"
 _MANAGER: Final = "org.freedesktop.systemd1.Manager"
 _EXISTS: Final = "org.freedesktop.systemd1.UnitExists"
-_INFINITE: Final = 0xFFFF_FFFF_FFFF_FFFF
 
 
 def bus_address(uid: int) -> str:
@@ -37,33 +39,54 @@ def bus_address(uid: int) -> str:
     return os.environ.get("DBUS_SESSION_BUS_ADDRESS", session)
 
 
-async def start_scope(uid: int, unit: str, slice_: str, pid: int) -> None:
-    """Have a process put into a new scope that is delegated to us.
+async def start_scope(uid: int, unit: str, properties: Sequence[Property]) -> None:
+    """Have a new scope started that is delegated to us.
 
-    Cancelling it doesn't take the request back: end the process, and the scope ends.
+    Cancelling it doesn't take the request back: end the process in it, and the scope
+    ends.
 
     Args:
         uid: whose manager is asked.
         unit: name of the scope.
-        slice_: name of the slice that it is in.
-        pid: the process.
+        properties: what it is; ``PIDs`` has the process that is put into it.
 
     Raises:
         CgroupError: systemd refused.
         UnsupportedFeature: no bus can be reached, or dbus-fast isn't installed.
     """
+    await _on_asyncio(lambda: _start_scope(uid, unit, properties))
+
+
+async def set_properties(uid: int, unit: str, properties: Sequence[Property]) -> None:
+    """Change properties of a unit until it ends; all of them or none.
+
+    Raises:
+        CgroupError: systemd refused, or knows no such unit.
+        UnsupportedFeature: no bus can be reached.
+    """
+    await _on_asyncio(lambda: _set_properties(uid, unit, properties))
+
+
+async def _on_asyncio(ask: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """dbus-fast knows no other event loop: elsewhere it gets one of its own."""
     if sniffio.current_async_library() == "asyncio":
-        await _start_scope(uid, unit, slice_, pid)
-        return
-
-    # dbus-fast knows no other event loop.
-    def run() -> None:
-        asyncio.run(_start_scope(uid, unit, slice_, pid))
-
-    await anyio.to_thread.run_sync(run, abandon_on_cancel=True)
+        await ask()
+    else:
+        await anyio.to_thread.run_sync(
+            lambda: asyncio.run(ask()), abandon_on_cancel=True
+        )
 
 
-async def _start_scope(uid: int, unit: str, slice_: str, pid: int) -> None:
+async def _set_properties(uid: int, unit: str, properties: Sequence[Property]) -> None:
+    bus = await _connect(uid)
+    try:
+        body = [unit, True, _variants(properties)]
+        await _call(bus, "SetUnitProperties", "sba(sv)", body, unit)
+    finally:
+        bus.disconnect()
+
+
+async def _start_scope(uid: int, unit: str, properties: Sequence[Property]) -> None:
     bus = await _connect(uid)
     try:
         ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
@@ -78,7 +101,7 @@ async def _start_scope(uid: int, unit: str, slice_: str, pid: int) -> None:
         await _call(bus, "Subscribe", "", [], unit)
         rule = f"type='signal',sender='{_SYSTEMD}',member='JobRemoved'"
         await _call(bus, "AddMatch", "s", [rule], unit, to_bus=True)
-        body = [unit, "fail", _properties(unit, slice_, pid), []]
+        body = [unit, "fail", _variants(properties), []]
         try:
             await _call(bus, "StartTransientUnit", "ssa(sv)a(sa(sv))", body, unit)
         except _UnitExists:
@@ -92,20 +115,10 @@ async def _start_scope(uid: int, unit: str, slice_: str, pid: int) -> None:
         bus.disconnect()
 
 
-def _properties(unit: str, slice_: str, pid: int) -> list[Any]:
+def _variants(properties: Sequence[Property]) -> list[Any]:
     from dbus_fast import Variant
 
-    return [
-        ["Description", Variant("s", f"container {unit}")],
-        ["Slice", Variant("s", slice_)],
-        ["PIDs", Variant("au", [pid])],
-        ["Delegate", Variant("b", True)],
-        ["CollectMode", Variant("s", "inactive-or-failed")],
-        # Else it would be stopped too early at shutdown, before what uses it.
-        ["DefaultDependencies", Variant("b", False)],
-        # systemd's default for scopes would hold beside ours.
-        ["TasksMax", Variant("t", _INFINITE)],
-    ]
+    return [[one.name, Variant(one.signature, one.value)] for one in properties]
 
 
 async def _connect(uid: int) -> MessageBus:

@@ -14,10 +14,12 @@ from .files import read_optional
 
 __all__ = (
     "Reader",
+    "Undo",
     "Write",
     "perform",
     "perform_or_restore",
     "reader_of",
+    "restore",
     "unchanged",
     "undo_keyed",
 )
@@ -79,6 +81,9 @@ def reader_of(directory: str) -> Reader:
 Pending: TypeAlias = "Mapping[str, Iterable[Write]]"
 """Directory -> the writes there; all in order."""
 
+Undo: TypeAlias = "list[tuple[str, Write]]"
+"""Directories and the writes that go back, in the order of the first writes."""
+
 
 def perform(pending: Pending) -> None:
     """Do the writes in order, up to the first that the kernel refuses.
@@ -92,17 +97,20 @@ def perform(pending: Pending) -> None:
                 files.write(one)
 
 
-def perform_or_restore(pending: Pending) -> None:
+def perform_or_restore(pending: Pending) -> Undo:
     """Do the writes in order; on an error put the old values back.
 
     They are put back in the opposite order, which the kernel accepts if it accepted
     the first.
 
+    Returns:
+        What `restore` takes to put the old values back later.
+
     Raises:
         CgroupError: naming the file and the value; notes tell what couldn't be put
             back.
     """
-    back: list[tuple[str, Write]] = []
+    back: Undo = []
     try:
         for directory, writes in pending.items():
             with _Files(directory) as files:
@@ -112,12 +120,18 @@ def perform_or_restore(pending: Pending) -> None:
                     if inverse is not None:
                         back.append((directory, inverse))
     except BaseException as error:
-        for directory, inverse in reversed(back):
-            try:
-                perform({directory: (inverse,)})
-            except CgroupError as second:
-                error.add_note(f"and could not put back: {second}")
+        restore(back, error)
         raise
+    return back
+
+
+def restore(back: Undo, error: BaseException) -> None:
+    """Put old values back because of ``error``, which is told what couldn't be."""
+    for directory, inverse in reversed(back):
+        try:
+            perform({directory: (inverse,)})
+        except CgroupError as second:
+            error.add_note(f"and could not put back: {second}")
 
 
 def _inverse(directory: str, one: Write) -> Write | None:

@@ -4,7 +4,8 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import AfterValidator
 
-from .base import ConfigError, Model, Text
+from .base import ConfigError, FrozenMap, Model, Text
+from .systemd import SystemdProperties
 
 __all__ = ("CgroupSettings",)
 
@@ -39,6 +40,10 @@ class CgroupSettings(Model):
     """``"auto"`` takes what is mounted; ``"off"`` makes no cgroup."""
     parent: _Path | None = None
     """Parent cgroup: an absolute path from the hierarchy's root, or a path below the
-    program's own cgroup. With systemd, a slice. ``None`` is the library's choice."""
+    program's own cgroup. With systemd, a slice. ``None`` is the library's choice; with
+    systemd that is ``machine.slice``, or ``user.slice`` of a user's own manager."""
     name: _Name | None = None
     """Name of the container's cgroup; ``None`` is made from the container's id."""
+    systemd_properties: SystemdProperties = FrozenMap()
+    """More properties of the unit, as ``{"TimeoutStopUSec": 5_000_000}``; with systemd
+    only. `PROPERTY_SIGNATURES` has those that may be set."""

@@ -89,7 +89,7 @@ async def test_a_process_that_is_not_there_cannot_be_added() -> None:
 
 async def test_limits_hold_for_plain_processes() -> None:
     async with group(memory="32MiB", pids=50, cpus=0.9) as made:
-        made.set(Resources(memory={"swap_bytes": 0}))
+        await made.set(Resources(memory={"swap_bytes": 0}))
         code = "b = bytearray(64 << 20)"
         process = await made.open_process(python(code))
         assert await process.wait() == -signal.SIGKILL

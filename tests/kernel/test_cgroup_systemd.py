@@ -7,6 +7,7 @@ import subprocess
 import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -25,8 +26,8 @@ pytestmark = [
 ]
 
 
-def opened(**options: str) -> Cgroup:
-    settings = CgroupSettings(mode="systemd", **options)  # type: ignore[arg-type]
+def opened(**options: Any) -> Cgroup:
+    settings = CgroupSettings(mode="systemd", **options)
     return open_cgroup(LAYOUT, settings, f"test-{uuid.uuid4().hex[:8]}")
 
 
@@ -54,7 +55,7 @@ async def test_the_scope_is_where_it_was_foretold_and_delegated(group: Cgroup) -
     assert existing(group) == list(group.directories)
     assert property_of(group, "ActiveState") == "active"
     assert property_of(group, "Delegate") == "yes"
-    assert property_of(group, "Slice") == "system.slice"
+    assert property_of(group, "Slice") == "machine.slice"
     assert "/sys/fs/cgroup" + property_of(group, "ControlGroup") == scope_of(group)
     assert {"cpu", "memory", "pids", "io"} <= set(group.paths)
 
@@ -80,6 +81,75 @@ async def test_our_limits_outlive_a_reload_of_systemd(group: Cgroup) -> None:
     pids = group.stats().pids
     assert pids is not None
     assert pids.limit == 7
+
+
+LIMITS = Resources(
+    memory={"limit_bytes": "64MiB", "high_bytes": "48MiB", "low_bytes": "8MiB"},
+    cpu={"weight": 50, "quota_us": 25_000, "period_us": 50_000, "cpus": "0"},
+    pids_limit=20,
+)
+
+
+async def test_limits_are_properties_of_the_scope_too() -> None:
+    group = opened(systemd_properties={"TimeoutStopUSec": 7_000_000})
+    await group.acreate(LIMITS)
+    try:
+        group.apply(LIMITS)
+        aside = 2**20
+        assert property_of(group, "MemoryMax") == str((64 << 20) + aside)
+        assert property_of(group, "MemoryHigh") == str((48 << 20) + aside)
+        assert property_of(group, "MemoryLow") == str(8 << 20)
+        assert property_of(group, "CPUWeight") == "50"
+        assert property_of(group, "CPUQuotaPerSecUSec") == "500ms"
+        assert property_of(group, "CPUQuotaPeriodUSec") == "50ms"
+        assert property_of(group, "AllowedCPUs") == "0"
+        assert property_of(group, "TasksMax") == "21"
+        assert property_of(group, "TimeoutStopUSec") == "7s"
+        assert property_of(group, "DevicePolicy") == "strict"
+        allowed = property_of(group, "DeviceAllow")
+        assert "/dev/char/1:3 rwm" in allowed
+        assert "char-136 rwm" in allowed
+        status, output = run_inside(group, "sh", "-c", ": > /dev/null; echo $?")
+        assert (status, output) == (0, "0\n")
+    finally:
+        await group.remove()
+
+
+async def test_changed_limits_are_changed_properties(group: Cgroup) -> None:
+    group.apply(Resources(devices=()))
+    cpu = {"quota_us": 20_000}
+    await group.aupdate(Resources(pids_limit=7, cpu=cpu, memory={"low_bytes": 4096}))
+    assert property_of(group, "TasksMax") == "8"
+    assert property_of(group, "CPUQuotaPerSecUSec") == "200ms"
+    assert property_of(group, "MemoryLow") == "4096"
+    await group.aupdate(Resources(cpu={"period_us": 40_000}))
+    assert property_of(group, "CPUQuotaPerSecUSec") == "500ms"
+    await group.aupdate(Resources(cpu={"quota_us": "unlimited"}))
+    assert property_of(group, "CPUQuotaPerSecUSec") == "infinity"
+
+
+async def test_limits_that_systemd_did_not_take_are_taken_back(
+    group: Cgroup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    group.apply(Resources(pids_limit=9, devices=()))
+    monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/nowhere")
+    with pytest.raises(UnsupportedFeature):
+        await group.aupdate(Resources(pids_limit=7))
+    pids = group.stats().pids
+    assert pids is not None
+    assert pids.limit == 9
+
+
+async def test_the_limit_that_is_met_is_ours(group: Cgroup) -> None:
+    """Not that of the scope, whose events nobody reads."""
+    limits = Resources(memory={"limit_bytes": "32MiB", "swap_bytes": 0}, devices=())
+    await group.aupdate(limits)
+    status, _ = run_inside(group, *python("b = b'x' * (64 << 20)"))
+    assert status == -9
+    local = Path(group.directories[1], "memory.events").read_text()
+    assert "\nmax 0\n" not in local
+    scope = Path(scope_of(group), "memory.events.local").read_text()
+    assert "\nmax 0\n" in scope
 
 
 async def test_systemd_forgets_it_when_it_is_removed() -> None:

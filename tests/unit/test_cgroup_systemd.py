@@ -48,17 +48,17 @@ def test_what_is_no_slice_is_refused(name: str) -> None:
 @pytest.mark.parametrize(
     ("own", "uid", "scope"),
     [
-        ("/system.slice/x.service", 0, "/c/system.slice/aiocontainer-box.scope"),
+        ("/system.slice/x.service", 0, "/c/machine.slice/aiocontainer-box.scope"),
         (
             "/user.slice/user-7.slice/user@7.service/app.slice/x.scope",
             7,
-            "/c/user.slice/user-7.slice/user@7.service/app.slice"
+            "/c/user.slice/user-7.slice/user@7.service/user.slice"
             "/aiocontainer-box.scope",
         ),
         (
             "/",
             7,
-            "/c/user.slice/user-7.slice/user@7.service/app.slice"
+            "/c/user.slice/user-7.slice/user@7.service/user.slice"
             "/aiocontainer-box.scope",
         ),
     ],

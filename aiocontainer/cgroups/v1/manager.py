@@ -98,7 +98,7 @@ class V1Cgroup:
             tree.unmake(reversed(made), error)
             raise
 
-    async def acreate(self) -> None:
+    async def acreate(self, resources: Resources | None = None) -> None:
         """As `create`, which doesn't wait."""
         self.create()
 
@@ -263,6 +263,10 @@ class V1Cgroup:
         """As `Cgroup.update`; v1 itself refuses a memory limit that would kill."""
         with tree.translated(self.name):
             perform_or_restore(self._pending(resources, is_new=False))
+
+    async def aupdate(self, resources: Resources, *, may_kill: bool = False) -> None:
+        """As `update`, which doesn't wait."""
+        self.update(resources, may_kill=may_kill)
 
     def _pending(self, resources: Resources, *, is_new: bool) -> dict[str, list[Write]]:
         twin = self.unified

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 from ...errors import ConfigError, ControllerMissing
 from .. import tree
 from ..base import Entry, check_name
-from ..writes import perform, perform_or_restore
+from ..writes import Undo, perform, perform_or_restore
 from . import core, devices, memory
 from .controllers import pending_writes, read_stats, read_usage
 from .enabling import controllers_for, enable
@@ -98,7 +98,7 @@ class V2Cgroup:
             tree.unmake(reversed(made), error)
             raise
 
-    async def acreate(self) -> None:
+    async def acreate(self, resources: Resources | None = None) -> None:
         """As `create`, which doesn't wait."""
         self.create()
 
@@ -194,13 +194,23 @@ class V2Cgroup:
 
     def update(self, resources: Resources, *, may_kill: bool = False) -> None:
         """As `Cgroup.update`."""
+        self._update_files(resources, may_kill)
+        self._update_devices(resources)
+
+    async def aupdate(self, resources: Resources, *, may_kill: bool = False) -> None:
+        """As `update`, which doesn't wait."""
+        self.update(resources, may_kill=may_kill)
+
+    def _update_files(self, resources: Resources, may_kill: bool) -> Undo:
         with tree.translated(self.directory):
             pending = pending_writes(self.directory, self.paths, resources)
             limit = resources.memory.limit_bytes
             if isinstance(limit, int) and not may_kill:
                 memory.make_room(self.directory, limit)
-            perform_or_restore(pending)
-        # Last, since there is no way back from it; and only if anything is said of it.
+            return perform_or_restore(pending)
+
+    def _update_devices(self, resources: Resources) -> None:
+        """Last, since there is no way back from it; and only if anything is said."""
         if resources.devices and "devices" in resources.model_fields_set:
             self._apply_devices(resources)
 
