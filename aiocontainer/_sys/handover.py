@@ -95,7 +95,7 @@ class Handover:
         sender = self._page.sender
         while (value := sender.futex) and not value & _OWNER_DIED:
             _wait(sender, value)
-        return value == 0
+        return not value
 
     def leave(self, pipe: int, listener: int) -> None:
         """Say where init pipe and listener are, without a system call."""

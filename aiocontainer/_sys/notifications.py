@@ -65,8 +65,8 @@ def receive(listener: int) -> Notification | None:
         if error.errno in (errno.ENOENT, errno.EINTR):
             return None
         raise
-    head, arguments = (fields := _NOTIFICATION.unpack(buffer))[:6], fields[6:]
-    return Notification(*head, arguments)
+    f = _NOTIFICATION.unpack(buffer)
+    return Notification(f[0], f[1], f[2], f[3], f[4], f[5], f[6:])
 
 
 def is_waiting(listener: int, notification: int) -> bool:

@@ -1,6 +1,6 @@
 """Seccomp: which system calls a process may make."""
 
-from typing import Annotated, Any, Literal, Self, TypeAlias
+from typing import Annotated, Any, Final, Literal, Self, TypeAlias
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -14,6 +14,7 @@ __all__ = (
     "Operator",
     "Seccomp",
     "SyscallRule",
+    "require_answerable",
 )
 
 Action: TypeAlias = Literal[
@@ -108,9 +109,10 @@ class Seccomp(Model):
     filter is loaded by a process of one thread."""
     syscalls: tuple[SyscallRule, ...] = ()
     listener_path: AbsolutePath | None = None
-    """Socket that the listener of ``NOTIFY`` is sent to."""
-    listener_metadata: Text | None = None
-    """Told to it as it is."""
+    """Socket of an agent that the listener of ``NOTIFY`` is sent to, as the OCI
+    runtime-spec says. Without one the calls are in `Process.syscalls`."""
+    listener_metadata: Annotated[Text, Field(max_length=16384)] | None = None
+    """Told to the agent as it is."""
 
     @classmethod
     def from_docker(cls, profile: str | bytes | dict[str, Any]) -> Self:
@@ -137,9 +139,35 @@ class Seccomp(Model):
             raise ConfigError(
                 "default_errno", f"has no meaning with {self.default_action}"
             )
-        for index, rule in enumerate(self.syscalls):
-            if rule.action == "NOTIFY" and "write" in rule.names:
-                raise ConfigError(
-                    f"syscalls[{index}].names", "NOTIFY can't be used for write"
-                )
+        require_answerable(self, _OF_EXEC)
         return self
+
+
+_OF_EXEC: Final = frozenset({"execve", "execveat", "exit_group"})
+
+# What a child calls between loading its filter and its exec, where no_new_privs is off:
+# the filter then has to come before the privileges go.
+_AFTER_EARLY_LOAD: Final = """
+    access brk capset chdir close close_range dup2 dup3 faccessat faccessat2 fcntl
+    fcntl64 getcwd getpid getsockname mmap mmap2 mremap munmap newfstatat fstatat64
+    pidfd_open prctl prlimit64 recv recvfrom rt_sigprocmask rt_sigreturn send sendmsg
+    sendto setgroups setgroups32 setresgid setresgid32 setresuid setresuid32 stat stat64
+    statx umask write
+"""
+_OF_PRIVILEGES: Final = frozenset(_AFTER_EARLY_LOAD.split())
+
+
+def require_answerable(seccomp: Seccomp, own: frozenset[str] = _OF_PRIVILEGES) -> None:
+    """Refuse ``NOTIFY`` for calls of the child itself, which nobody could answer: the
+    listener is handed over by its exec.
+
+    Raises:
+        ConfigError: a rule has it for one of these.
+    """
+    for index, rule in enumerate(seccomp.syscalls):
+        for name in rule.names:
+            if rule.action == "NOTIFY" and name in own:
+                reason = f"NOTIFY can't be used for {name}"
+                if own is _OF_PRIVILEGES:
+                    reason += " without no_new_privs"
+                raise ConfigError(f"syscalls[{index}].names", reason)

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from ..config import CAPABILITIES, Capabilities, ProcessSettings
 from ..config.process import RLIMITS
+from ..config.seccomp import require_answerable
 from ..errors import UnsupportedFeature
 from . import scheduling
 from . import steps as s
@@ -52,6 +53,8 @@ def settle(settings: ProcessSettings) -> Settled:
     limits = tuple(_limits(settings))
     bpf, flags = None, 0
     if settings.seccomp is not None:
+        if not settings.no_new_privs:
+            require_answerable(settings.seccomp)
         compiled = compile_filter(settings.seccomp, settings.capabilities.bounding)
         bpf, flags = compiled.bpf, compiled.flags
     late = settings.no_new_privs

@@ -365,7 +365,7 @@ BAD: list[tuple[str, dict[str, Any]]] = [
     ("seccomp.flags[0]", {"seccomp": {"flags": ["FAST"]}}),
     ("seccomp.syscalls[0].names", rule(names=[])),
     ("seccomp.syscalls[0].names[0]", rule(names=["rm -rf"])),
-    ("seccomp.syscalls[0].names", rule(names=["write"], action="NOTIFY")),
+    ("seccomp.syscalls[0].names", rule(names=["execve"], action="NOTIFY")),
     ("seccomp.syscalls[0].errno", rule(action="ALLOW", errno=1)),
     ("seccomp.syscalls[0].args[0].index", arg(index=6)),
     ("seccomp.syscalls[0].args[0].value", arg(value=2**64)),
