@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     Limits = tuple[tuple[int, int, int], ...]
 
 
+_REALTIME = (1, 2)  # SCHED_FIFO, SCHED_RR
+_NO_BUDGET = "takes CAP_SYS_NICE, and on v1 resources.cpu.realtime_runtime_us"
+
+
 def set_affinity(_context: Context, mask: bytes, lenient: bool) -> None:
     """CPUs to run on; see the step about ``lenient``."""
     try:
@@ -40,7 +44,12 @@ def set_scheduler(
     clamps: tuple[int, int],
 ) -> None:
     """Scheduling policy of this process."""
-    scheduling.set_scheduler(0, policy, flags, nice, priority, deadline, clamps)
+    try:
+        scheduling.set_scheduler(0, policy, flags, nice, priority, deadline, clamps)
+    except PermissionError as error:
+        if policy in _REALTIME:
+            error.strerror = f"{error.strerror} ({_NO_BUDGET})"
+        raise
 
 
 def set_io_priority(_context: Context, value: int) -> None:
