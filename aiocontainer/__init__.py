@@ -50,6 +50,9 @@ if TYPE_CHECKING:
     from .config import (
         Seccomp as Seccomp,
     )
+    from .config import (
+        SyscallRule as SyscallRule,
+    )
     from .container import Container as Container
     from .container import run as run
     from .errors import (
@@ -150,6 +153,12 @@ if TYPE_CHECKING:
     from .proc.stdio import DEVNULL as DEVNULL
     from .proc.stdio import PIPE as PIPE
     from .proc.stdio import STDOUT as STDOUT
+    from .proc.syscall_call import AddFd as AddFd
+    from .proc.syscall_call import Continue as Continue
+    from .proc.syscall_call import Errno as Errno
+    from .proc.syscall_call import Return as Return
+    from .proc.syscall_call import SyscallCall as SyscallCall
+    from .proc.syscalls import SyscallStream as SyscallStream
     from .proc.terminal import Terminal as Terminal
     from .statistics import ContainerStats as ContainerStats
 
@@ -169,6 +178,7 @@ _HOMES = {
         "Rlimit",
         "Rootfs",
         "Seccomp",
+        "SyscallRule",
     ),
     "container": ("Container", "run"),
     "errors": (
@@ -210,6 +220,8 @@ _HOMES = {
     "statistics": ("ContainerStats",),
     "proc.result": ("ExitReason", "Result", "Usage"),
     "proc.stdio": ("DEVNULL", "PIPE", "STDOUT"),
+    "proc.syscall_call": ("AddFd", "Continue", "Errno", "Return", "SyscallCall"),
+    "proc.syscalls": ("SyscallStream",),
     "proc.terminal": ("Terminal",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

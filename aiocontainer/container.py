@@ -32,10 +32,11 @@ from .proc.process import Process
 from .proc.result import Result
 from .proc.run import RunOptions, finish, not_started
 from .proc.stdio import DEVNULL, PIPE, StdioSource, open_stdio
+from .proc.syscalls import Decide, serving
 from .processes import Processes, starting
 from .statistics import ContainerStats, sample
 
-Status: TypeAlias = Literal["created", "running", "paused", "stopped"]
+Status: TypeAlias = Literal["created", "running", "paused", "checkpointed", "stopped"]
 
 
 class Container:
@@ -135,6 +136,7 @@ class Container:
         check: bool = False,
         init: bool = True,
         pass_fds: Sequence[int] = (),
+        on_syscall: Decide | None = None,
         **settings: Unpack[ProcessChanges],
     ) -> Result:
         """Run a program to its end, beside the container's own.
@@ -155,6 +157,9 @@ class Container:
             init: a container that has no program yet gets the built-in init; without,
                 this program is the container's own.
             pass_fds, settings: as for `start`.
+            on_syscall: coroutine function that answers the calls which its filter has
+                ``NOTIFY`` for; see `SyscallStream.serve`. Without, they fail with
+                ENOSYS. What it raises ends the run, and is raised.
 
         Raises:
             ProcessFailed: with ``check`` or ``overflow="raise"``; has the result.
@@ -182,7 +187,11 @@ class Container:
         if scope.cancelled_caught:
             return not_started(args, spent, check)
         left = None if timeout is None else max(0.0, timeout - spent)
-        return await finish(process, input, left, limit, overflow, check)
+        return await serving(
+            process.syscalls,
+            on_syscall,
+            lambda: finish(process, input, left, limit, overflow, check),
+        )
 
     # -- the container as a whole ----------------------------------------------
 

@@ -7,7 +7,7 @@ import os
 import signal
 import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Final
 
@@ -26,7 +26,8 @@ from .errors import (
 )
 from .plan import compile as plans
 from .proc import spawner
-from .proc.handshake import Child, Stop
+from .proc.agents import hand_over
+from .proc.handshake import LISTENER, Child, Stop
 from .proc.init_pipe import READY
 from .proc.launch import Request, launch, start_slots, usage_of
 from .proc.process import Process
@@ -43,13 +44,21 @@ _DYING_S: Final = 2.0
 class Processes:
     """Starts the first process, lets later ones join it, and ends them all."""
 
-    def __init__(self, config: Config, name: str, *, named_by_us: bool) -> None:
+    def __init__(
+        self,
+        config: Config,
+        name: str,
+        *,
+        named_by_us: bool,
+        attached: Sequence[Attachment] = (),
+    ) -> None:
         """Touch nothing.
 
         Args:
             config: what the container is.
             name: its id.
             named_by_us: the id was made up, so it never comes again.
+            attached: what comes before, and goes after, all that the config says.
 
         Raises:
             UnsupportedFeature: asked for, but not possible.
@@ -66,7 +75,7 @@ class Processes:
         self._named_by_us = named_by_us
         self._frame = plans.frame(config)
         self._verifier = Verifier(config)
-        self._attachments = Attachments(attachments_of(config, name))
+        self._attachments = Attachments((*attached, *attachments_of(config, name)))
         self._key = next(spawner.keys)
         self._runs = 0
         self.kills_of_runs = 0
@@ -136,10 +145,12 @@ class Processes:
             with starting():
                 stdio = open_stdio(DEVNULL, DEVNULL, DEVNULL)
                 try:
-                    await self._begin(Request(None, self._config), stdio)
+                    init = await self._begin(Request(None, self._config), stdio)
                 except BaseException:
                     stdio.close()
                     raise
+                if init.syscalls is not None:
+                    init.syscalls.close()  # its calls are nobody's: they get ENOSYS
 
     def kill_by_request(self) -> None:
         """`kill`, because the caller wanted it: that is then the reason of each."""
@@ -197,6 +208,7 @@ class Processes:
             }
             if attached:
                 stops[b"created"] = attached.attach
+            self._add_agent(stops, request, None)
             cgroup = await self._make_cgroup()
             child = await launch(key, plan, descriptors, cgroup, stops)
         except BaseException as error:
@@ -220,6 +232,14 @@ class Processes:
         self.watching.started(process)
         return process
 
+    def _add_agent(
+        self, stops: dict[bytes, Stop], request: Request, first: int | None
+    ) -> None:
+        """Have the listener of the process's filter sent where its config says."""
+        seccomp = request.settings.seccomp
+        if seccomp is not None and seccomp.listener_path is not None:
+            stops[LISTENER] = partial(hand_over, seccomp, self._name, first)
+
     async def _join(self, request: Request, stdio: Stdio, first: Process) -> Process:
         started = time.monotonic()
         key = next(spawner.keys)
@@ -233,11 +253,12 @@ class Processes:
             program, descriptors = request.program(stdio, owner)
             index = 1 + len(descriptors)
             plan = plans.join(self._frame, request.settings, program, index)
-            cgroup = self._make_run_cgroup()
-            ready = partial(self._verifier.later, request.settings)
-            child = await launch(
-                key, plan, [*descriptors, target], cgroup, {READY: ready}
-            )
+            cgroup = await self._make_run_cgroup(key)
+            stops: dict[bytes, Stop] = {
+                READY: partial(self._verifier.later, request.settings)
+            }
+            self._add_agent(stops, request, first.pid)
+            child = await launch(key, plan, [*descriptors, target], cgroup, stops)
         except BaseException as error:
             spawner.forget(key, at_once=True)
             if cgroup is not None:
@@ -294,7 +315,7 @@ class Processes:
         cgroup.apply(limits)
         return cgroup
 
-    def _make_run_cgroup(self) -> Cgroup | None:
+    async def _make_run_cgroup(self, key: int) -> Cgroup | None:
         """A cgroup of its own for one later process, so that it can be killed and
         judged by itself."""
         if self.cgroup is None:

@@ -32,6 +32,9 @@ _PATIENCE_S: Final = 10.0
 
 Stop: TypeAlias = Callable[[int, int], Awaitable[None]]
 """Called with the child's pid and a pidfd that stays the handshake's."""
+LISTENER: Final = b"listener"
+"""Not a stop of the child's: what is done with its listener (in place of the pidfd),
+which is closed then."""
 NO_STOPS: Final[Mapping[bytes, Stop]] = {}
 
 fault: tuple[str, int, int] | None = None
@@ -161,6 +164,10 @@ async def _start(
                 await uncancelled(lambda: _collect_intermediates(progress))
             if plan.listens and progress.listener is None:
                 raise HandshakeError("the listener of the filter was lost")
+            if progress.listener is not None and LISTENER in stops:
+                await stops[LISTENER](progress.pid, progress.listener)
+                _close(progress.listener)
+                progress.listener = None
             return Child(
                 progress.pid, progress.pidfd, progress.terminal, progress.listener
             )

@@ -14,6 +14,7 @@ from .launch import Arg
 from .process import Process
 from .result import ExitReason, Result, Usage
 from .stdio import StdioSource
+from .syscalls import Decide
 
 
 class RunOptions(ProcessChanges, total=False):
@@ -28,6 +29,7 @@ class RunOptions(ProcessChanges, total=False):
     overflow: Overflow
     check: bool
     pass_fds: Sequence[int]
+    on_syscall: Decide | None
 
 
 def not_started(args: Sequence[Arg], spent_s: float, check: bool) -> Result:

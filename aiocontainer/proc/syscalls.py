@@ -110,7 +110,12 @@ async def serving(
     decide: Decide | None,
     work: Callable[[], Awaitable[_T]],
 ) -> _T:
-    """Do ``work`` while calls are answered; if ``decide`` fails, that is cancelled."""
+    """Do ``work`` while calls are answered; if ``decide`` fails, that is cancelled.
+
+    Without a ``decide`` the listener is let go.
+    """
+    if stream is not None and decide is None:
+        stream.close()
     if stream is None or decide is None:
         return await work()
     failed: list[Exception] = []
