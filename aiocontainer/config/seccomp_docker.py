@@ -8,7 +8,7 @@ from typing import Any, Final, get_args
 from .base import ConfigError
 from .seccomp import Action, Architecture
 
-__all__ = ("translate",)
+__all__ = ("translate", "translate_traced")
 
 _ARCHITECTURES: Final = get_args(Architecture)
 
@@ -59,6 +59,11 @@ def translate(profile: object) -> dict[str, Any]:
     Raises:
         ConfigError: not a profile.
     """
+    return translate_traced(profile)[0]
+
+
+def translate_traced(profile: object) -> tuple[dict[str, Any], list[int]]:
+    """As `translate`; and for each rule the index of the one that it was made from."""
     data = _mapping("", _parsed(profile))
     if unknown := data.keys() - _PROFILE_FIELDS:
         raise ConfigError(min(map(str, unknown)), "unknown field")
@@ -75,18 +80,19 @@ def translate(profile: object) -> dict[str, Any]:
         "listener_path": data.get("listenerPath") or None,
         "listener_metadata": data.get("listenerMetadata") or None,
     }
-    rules: list[dict[str, Any]] = []
+    rules: list[tuple[int, dict[str, Any]]] = []
     for index, rule in enumerate(_items(data, "syscalls")):
         path = f"syscalls[{index}]"
-        rules += _rules(path, _mapping(path, rule))
+        rules += ((index, made) for made in _rules(path, _mapping(path, rule)))
     # Such a rule has no effect in the common runtimes, but here it would hide others.
     usual = (default, fields["default_errno"] or errno.EPERM)
-    fields["syscalls"] = tuple(
-        rule
-        for rule in rules
+    kept = [
+        (index, rule)
+        for index, rule in rules
         if (rule["action"], rule["errno"] or errno.EPERM) != usual
-    )
-    return fields
+    ]
+    fields["syscalls"] = tuple(rule for _, rule in kept)
+    return fields, [index for index, _ in kept]
 
 
 def _parsed(profile: object) -> object:

@@ -1,0 +1,90 @@
+"""Reading configurations that other programs wrote, from wherever they are."""
+
+import os
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias, TypeVar
+
+from aiocontainer.errors import ConfigError
+
+from . import oci
+from .base import StrPath
+from .document import LARGEST_BYTES, parse_json
+from .oci import CgroupManager, Reading
+
+__all__ = ("Foreign", "built", "document_of", "read_oci")
+
+Foreign: TypeAlias = Mapping[str, Any] | bytes | StrPath
+"""A parsed document, its JSON (bytes, or text that begins with ``{``), or the path of
+its file or of the directory that holds it."""
+
+_T = TypeVar("_T")
+
+
+def document_of(
+    source: Foreign, name: str, folder: StrPath | None = None
+) -> tuple[Mapping[str, Any], str | None]:
+    """The parsed document, and the absolute path of the directory that it belongs to.
+
+    Args:
+        source: where it is.
+        name: of the file in a directory.
+        folder: the directory that it belongs to; ``None`` is that of the file.
+
+    Raises:
+        ConfigError: it can't be read, or isn't a JSON object.
+    """
+    home = None if folder is None else os.path.abspath(_path(folder))
+    if isinstance(source, Mapping):
+        return source, home
+    if isinstance(source, bytes):
+        return parse_json(source), home
+    if not isinstance(source, str | os.PathLike):
+        raise ConfigError("", "should be a document, its JSON, or its path")
+    if isinstance(source, str) and source.lstrip()[:1] == "{":
+        return parse_json(source), home
+    path = os.path.abspath(_path(source))
+    if os.path.isdir(path):
+        path = os.path.join(path, name)
+    return parse_json(_text_of(path)), home or os.path.dirname(path)
+
+
+def _path(path: StrPath) -> str:
+    text = os.fspath(path)
+    if not isinstance(text, str) or "\0" in text:
+        raise ConfigError("", "isn't a path")
+    try:
+        os.fsencode(text)
+    except UnicodeEncodeError:
+        raise ConfigError("", "isn't a path") from None
+    return text
+
+
+def _text_of(path: str) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            return file.read(LARGEST_BYTES + 1)
+    except OSError as error:
+        raise ConfigError("", f"{path}: {error.strerror}") from error
+
+
+def read_oci(
+    source: Foreign, bundle: StrPath | None, manager: CgroupManager
+) -> tuple[Reading, str | None]:
+    """What an OCI document says (`aiocontainer.config.oci.read_document`), and the
+    bundle's directory."""
+    document, folder = document_of(source, "config.json", bundle)
+    return oci.read_document(document, folder, manager), folder
+
+
+def built(
+    make: Callable[..., _T], reading: Reading, part: tuple[str, str] = ("", "")
+) -> _T:
+    """The model that ``make`` builds from a reading.
+
+    Raises:
+        ConfigError: named by its path in the document.
+    """
+    try:
+        return make(**reading.fields)
+    except ConfigError as error:
+        raise oci.in_oci_words(error, reading.rule_sources, part) from None
