@@ -1,7 +1,7 @@
 """`Config`: all that a container is."""
 
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Annotated, Final, Literal, Self, TypeAlias
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self, TypeAlias
 
 from pydantic import AfterValidator, model_validator
 
@@ -25,6 +25,10 @@ from .scheduling import (
 from .seccomp import Seccomp
 from .shorthands import fold_shorthands
 from .sysctls import SysctlMap, require_namespaces
+
+if TYPE_CHECKING:
+    from .foreign import Foreign
+    from .oci import CgroupManager
 
 __all__ = ("Config", "device_rules")
 
@@ -137,6 +141,61 @@ class Config(ProcessSettings):
             resources: Resources = ...,
             cgroup: CgroupSettings = ...,
         ) -> None: ...
+
+    @classmethod
+    def from_oci(
+        cls,
+        document: "Foreign",
+        *,
+        bundle: StrPath | None = None,
+        cgroup_manager: "CgroupManager" = "cgroupfs",
+    ) -> Self:
+        """The container that an OCI ``config.json`` describes (runtime-spec 1.x).
+
+        What is absent there is absent here: none of this library's defaults is put in
+        its place. `aiocontainer.oci.read` gives the program and what else is in the
+        document, and warnings about what is ignored.
+
+        Args:
+            document: the path of the file or of the bundle; or its JSON, as bytes or as
+                text; or what ``json.load`` made of it.
+            bundle: directory that relative paths are taken from; ``None`` is that of
+                the file.
+            cgroup_manager: how ``linux.cgroupsPath`` is written: a path, or (systemd)
+                ``slice:prefix:name``.
+
+        Raises:
+            ConfigError: names the field by its path in the document, as
+                ``linux.resources.memory.limit``. Nothing was touched.
+            UnsupportedFeature: a field that isn't acted on; none is ignored.
+        """
+        from .foreign import built, read_oci
+
+        return built(cls, read_oci(document, bundle, cgroup_manager)[0])
+
+    def to_oci(
+        self,
+        args: Sequence[str] = (),
+        *,
+        terminal: bool | tuple[int, int] = False,
+        annotations: Mapping[str, str] | None = None,
+    ) -> dict[str, Any]:
+        """An OCI document that means the same, as JSON takes it.
+
+        How the cgroup is managed isn't a part of it. Conditions of the filter are
+        settled for this machine and these capabilities.
+
+        Args:
+            args: the program and its arguments; without, the document has none.
+            terminal: whether it gets one; (rows, columns) says its size.
+            annotations: put into the document.
+
+        Raises:
+            UnsupportedFeature: OCI has no word for something, which is never left out.
+        """
+        from .oci import write_document
+
+        return write_document(self.model_dump(), args, terminal, annotations or {})
 
     @model_validator(mode="before")
     @classmethod
