@@ -30,6 +30,12 @@ if TYPE_CHECKING:
         Device as Device,
     )
     from .config import (
+        Dns as Dns,
+    )
+    from .config import (
+        HostDevice as HostDevice,
+    )
+    from .config import (
         IdMapping as IdMapping,
     )
     from .config import (
@@ -37,6 +43,12 @@ if TYPE_CHECKING:
     )
     from .config import (
         Namespaces as Namespaces,
+    )
+    from .config import (
+        Network as Network,
+    )
+    from .config import (
+        PublishedPort as PublishedPort,
     )
     from .config import (
         Resources as Resources,
@@ -48,10 +60,16 @@ if TYPE_CHECKING:
         Rootfs as Rootfs,
     )
     from .config import (
+        Route as Route,
+    )
+    from .config import (
         Seccomp as Seccomp,
     )
     from .config import (
         SyscallRule as SyscallRule,
+    )
+    from .config import (
+        Veth as Veth,
     )
     from .container import Container as Container
     from .container import run as run
@@ -81,6 +99,9 @@ if TYPE_CHECKING:
     )
     from .errors import (
         HandshakeError as HandshakeError,
+    )
+    from .errors import (
+        NetworkError as NetworkError,
     )
     from .errors import (
         ProcessFailed as ProcessFailed,
@@ -171,13 +192,19 @@ _HOMES = {
         "CgroupSettings",
         "Config",
         "Device",
+        "Dns",
+        "HostDevice",
         "IdMapping",
         "Mount",
         "Namespaces",
+        "Network",
+        "PublishedPort",
         "Resources",
         "Rlimit",
         "Rootfs",
+        "Route",
         "Seccomp",
+        "Veth",
         "SyscallRule",
     ),
     "container": ("Container", "run"),
@@ -191,6 +218,7 @@ _HOMES = {
         "ControllerMissing",
         "ExecError",
         "HandshakeError",
+        "NetworkError",
         "ProcessFailed",
         "SetupError",
         "SpawnerError",

@@ -13,6 +13,7 @@ ContainerError
 ├─ CgroupError                  .path; cause: the OSError
 │  ├─ ControllerMissing         .controller
 │  └─ CgroupBusy                couldn't be removed: processes are left in it
+├─ NetworkError                 .interface, .step; cause: the OSError
 ├─ UnsupportedFeature           this kernel or user can't: .feature, .hint
 └─ ProcessFailed                only with check=True: .result
 
@@ -37,6 +38,7 @@ __all__ = (
     "ControllerMissing",
     "ExecError",
     "HandshakeError",
+    "NetworkError",
     "ProcessFailed",
     "SetupError",
     "SpawnerError",
@@ -146,6 +148,20 @@ class ControllerMissing(CgroupError):
 
 class CgroupBusy(CgroupError):
     """The cgroup could not be removed in time: something is left in it."""
+
+
+class NetworkError(ContainerError):
+    """An interface, a route or a port could not be set up; all before it has been
+    undone. ``__cause__`` is the ``OSError`` where there was one."""
+
+    def __init__(self, interface: str, step: str, reason: str) -> None:
+        subject = f"{interface}: " if interface else ""
+        super().__init__(f"{subject}could not {step}: {reason}")
+        self.interface = interface
+        """The one meant; empty where it isn't about one."""
+        self.step = step
+        """What was being done, as ``add an address``."""
+        self.reason = reason
 
 
 class UnsupportedFeature(ContainerError):
