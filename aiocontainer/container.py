@@ -224,7 +224,7 @@ class Container:
             StatusError: there is no process yet, so nothing is in force.
         """
         self._running("tell what is in force")
-        return isolation_of(self.config, self._processes.cgroup)
+        return isolation_of(self._processes.resolved, self._processes.cgroup)
 
     def processes(self) -> list[int]:
         """Process ids of all that runs in the container, as the caller sees them.

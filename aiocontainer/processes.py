@@ -20,6 +20,7 @@ from .config import Config, Resources, device_rules
 from .errors import (
     CgroupError,
     ContainerError,
+    ControllerMissing,
     HandshakeError,
     SetupError,
     StatusError,
@@ -74,7 +75,7 @@ class Processes:
         self._name = name
         self._named_by_us = named_by_us
         self._frame = plans.frame(config)
-        self._verifier = Verifier(config)
+        self._verifier = Verifier(self._frame.config)
         self._attachments = Attachments((*attached, *attachments_of(config, name)))
         self._key = next(spawner.keys)
         self._runs = 0
@@ -86,6 +87,11 @@ class Processes:
     def ended(self) -> bool:
         """The first process has ended, or all of them were."""
         return self.closed or (self.first is not None and self.first.ended)
+
+    @property
+    def resolved(self) -> Config:
+        """The config, with what this machine and user make of it."""
+        return self._frame.config
 
     @property
     def network_pid(self) -> int | None:
@@ -300,7 +306,7 @@ class Processes:
         settings = self._config.cgroup
         cgroup = open_cgroup(detect(), settings, self._name)
         if cgroup.version == 0:
-            cgroup.apply(self._config.resources)  # raises if anything is to be limited
+            _refuse_limits(cgroup, self._config.resources)
             return None
         # Written down before it is made: whoever comes after a SIGKILL has to know.
         try:
@@ -311,6 +317,10 @@ class Processes:
             # It may be another container's, which nobody is to remove or kill in.
             spawner.forget(self._key, at_once=True)
             raise
+        if not cgroup.directories:  # this user may make none after all
+            spawner.forget(self._key, at_once=True)
+            _refuse_limits(cgroup, self._config.resources)
+            return None
         self.cgroup = cgroup
         cgroup.apply(limits)
         return cgroup
@@ -416,6 +426,15 @@ def _killed_for_memory(cgroup: Cgroup | None) -> bool:
 def attachments_of(config: Config, name: str) -> list[Attachment]:
     """What a container of this config has beside processes and cgroup, in order."""
     return []
+
+
+def _refuse_limits(cgroup: Cgroup, resources: Resources) -> None:
+    """Raise if anything is to be limited where no cgroup can be had."""
+    try:
+        cgroup.apply(resources)
+    except ControllerMissing as error:
+        error.add_note("hint: `aiocontainer doctor` says why there is no cgroup here")
+        raise
 
 
 def _limits(config: Config) -> Resources:

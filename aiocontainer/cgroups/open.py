@@ -54,13 +54,31 @@ def open_cgroup(
         return _open_systemd(layout, name, settings, frozenset(controllers or ()))
     place = PARENT if parent is None else check_parent(parent)
     required = frozenset(controllers or ())
+    asked = mode
     if mode == "auto":
         mode = {"v2": "v2", "none": "off"}.get(layout.mode, "v1")
     if mode == "off":
         return NoCgroup(name, required)
+    cgroup: Cgroup
     if mode == "v2":
-        return _open_v2(layout, name, place, required)
-    return _open_v1(layout, name, place, required, controllers is None)
+        cgroup = _open_v2(layout, name, place, required)
+    else:
+        cgroup = _open_v1(layout, name, place, required, controllers is None)
+    if asked == "auto" and os.geteuid() and not _may_make(cgroup):
+        return NoCgroup(name, required)
+    return cgroup
+
+
+def _may_make(cgroup: Cgroup) -> bool:
+    """Whether this user may make any of its directories: some are delegated."""
+    return any(map(_may_make_directory, cgroup.directories))
+
+
+def _may_make_directory(directory: str) -> bool:
+    above = directory.rpartition("/")[0]
+    while above and not os.path.isdir(above):
+        above = above.rpartition("/")[0]
+    return os.access(above, os.W_OK, effective_ids=True)
 
 
 def _open_v1(

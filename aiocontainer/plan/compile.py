@@ -20,7 +20,7 @@ from . import steps as s
 from .host import HostFacts
 from .mounts import become_root, file_system
 from .parts import Part, Plan, Program, remembered
-from .users import IdFacts, Writers, resolved, writers
+from .users import IdFacts, Writers, check_process, resolved, writers
 
 _CREATED: Final = Part.of((s.Stop(b"created"),))
 
@@ -117,6 +117,7 @@ def first(
     """
     config = container.config
     tuned = config.namespaces.user != "host"
+    _check_ids(container, settings)
     parts = [
         container.enter,
         *_parts(scheduling.affinity(config, settings, joins=False)),
@@ -146,6 +147,7 @@ def join(
     container: Frame, settings: ProcessSettings, program: Program, pidfd: int
 ) -> Plan:
     """The plan of a later process; ``pidfd`` is the index of the first one's."""
+    _check_ids(container, settings)
     kinds = container.join_kinds & ~c.CLONE_NEWPID
     owned = kinds & c.CLONE_NEWUSER
     inside: tuple[tuple[int, int], ...] = ()
@@ -175,6 +177,12 @@ def join(
         tunings=settle.settle(settings).tunings if tuned else (),
         listens=settle.settle(settings).listens,
     )
+
+
+def _check_ids(container: Frame, settings: ProcessSettings) -> None:
+    if container.config.namespaces.user == "new":
+        keeps_groups = container.writers.denies_groups
+        check_process(container.config, settings, keeps_groups=keeps_groups)
 
 
 def _parts(steps: Iterator[s.Step]) -> tuple[Part, ...]:

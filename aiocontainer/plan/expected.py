@@ -11,6 +11,7 @@ from typing import Final
 
 from ..config import CAPABILITIES, Config, IdMapping, ProcessSettings
 from ..config.process import parse_user
+from .host import HostFacts
 from .parts import remembered
 
 _SETS: Final = (
@@ -76,6 +77,7 @@ def _privileges(settings: ProcessSettings) -> bytes:
         lines.append(f"{line}:\t{mask:016x}\n")
     lines.append(f"NoNewPrivs:\t{settings.no_new_privs:d}\n")
     early = settings.seccomp is not None and not settings.no_new_privs
+    early = early or HostFacts.read().is_filtered  # the program is in a container
     lines.append(f"Seccomp:\t{2 if early else 0}\n")
     return "".join(lines).encode()
 
@@ -83,6 +85,8 @@ def _privileges(settings: ProcessSettings) -> bytes:
 def _ids(config: Config, settings: ProcessSettings) -> tuple[bytes, ...]:
     """Ids as the host sees them, where they are given as numbers: names are looked up
     in the container's own files, and may mean anything."""
+    if config.namespaces.user.startswith("/"):
+        return ()  # whose mappings we don't know
     user = parse_user(settings.user)
     found = []
     for line, wanted, mappings in (

@@ -15,10 +15,14 @@ from ..config.rootfs import (
     HostRootfs,
 )
 
-
-_NEEDED: Final = sum(1 << CAPABILITIES[f"CAP_{name}"] for name in (
-    "SETGID", "SETUID", "SYS_ADMIN",
-))
+_NEEDED: Final = sum(
+    1 << CAPABILITIES[f"CAP_{name}"]
+    for name in (
+        "SETGID",
+        "SETUID",
+        "SYS_ADMIN",
+    )
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +39,8 @@ class HostFacts:
     real_uid: int
     no_new_privs: bool
     """The program is under no_new_privs, so set-user-id programs give it nothing."""
+    is_filtered: bool
+    """The program's own system calls are filtered, and so those of all it starts."""
     is_initial: bool
     """The program is in the initial user namespace, where devices can be made."""
     capabilities: int
@@ -60,6 +66,7 @@ class HostFacts:
             gid=int(gids[1]),
             real_uid=int(uids[0]),
             no_new_privs=status.get("NoNewPrivs", "0").strip() == "1",
+            is_filtered=status.get("Seccomp", "0").strip() != "0",
             is_initial=_is_initial_user_namespace(),
             capabilities=(2 << last) - 1,
         )

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import reduce
+from operator import or_
 from typing import Any, Final
 
 from ..config import CAPABILITIES, Capabilities, ProcessSettings
@@ -41,15 +43,13 @@ class Settled:
     """What takes CAP_SYS_NICE."""
     tunings: tuple[tuple[Any, ...], ...] = ()
     """``schedule`` and the limits, for the spawner to do."""
+    capabilities: int = 0
+    """Bit mask: those that the process is to have in any set."""
 
 
 @remembered
 def settle(settings: ProcessSettings) -> Settled:
-    """Compile the settings of a process.
-
-    Raises:
-        UnsupportedFeature: a capability that this program can't give.
-    """
+    """Compile the settings of a process."""
     limits = tuple(_limits(settings))
     bpf, flags = None, 0
     if settings.seccomp is not None:
@@ -70,15 +70,22 @@ def settle(settings: ProcessSettings) -> Settled:
         bool(flags & LISTENS),
         Part.of(schedule) if schedule else None,
         tuple(scheduling.tunings(settings, limits)),
+        _all_of(settings.capabilities),
     )
 
 
 def process(
     settings: ProcessSettings, program: Program, *, tuned: bool
 ) -> Iterator[Part]:
-    """From a finished container to the program; ``tuned`` if the spawner has seen to
-    what takes the host's own capabilities."""
+    """From a finished container to the program; ``tuned`` if it is in a user namespace,
+    and the spawner has seen to what takes the host's own capabilities.
+
+    Raises:
+        UnsupportedFeature: a capability that this program can't give.
+    """
     settled = settle(settings)
+    if not tuned:  # a user namespace of its own has them all
+        _check_held(settled.capabilities)
     yield settled.find_user
     if program.own_stdio:
         yield Part.of((s.OwnStdio(program.own_stdio),))
@@ -136,20 +143,33 @@ def _limits(settings: ProcessSettings) -> Iterator[tuple[int, int, int]]:
         yield RLIMITS[name], soft, hard
 
 
+_SETS: Final = ("bounding", "effective", "permitted", "inheritable", "ambient")
+
+
+def _masks(capabilities: Capabilities) -> dict[str, int]:
+    return {
+        name: sum(1 << CAPABILITIES[wanted] for wanted in getattr(capabilities, name))
+        for name in _SETS
+    }
+
+
+def _all_of(capabilities: Capabilities) -> int:
+    return reduce(or_, _masks(capabilities).values())
+
+
+def _check_held(wanted: int) -> None:
+    if lacking := wanted & ~HostFacts.read().bounding:
+        names = [n for n, number in CAPABILITIES.items() if lacking >> number & 1]
+        raise UnsupportedFeature(
+            ", ".join(names), "this process can't give what it hasn't got"
+        )
+
+
 def _identity(capabilities: Capabilities, cwd: bytes) -> s.ChangeIdentity:
-    host = HostFacts.read()
-    masks = {}
-    for name in ("bounding", "effective", "permitted", "inheritable", "ambient"):
-        wanted: frozenset[str] = getattr(capabilities, name)
-        masks[name] = sum(1 << CAPABILITIES[capability] for capability in wanted)
-        if lacking := masks[name] & ~host.bounding:
-            names = [n for n, number in CAPABILITIES.items() if lacking >> number & 1]
-            raise UnsupportedFeature(
-                ", ".join(names), "this process can't give what it hasn't got"
-            )
+    masks = _masks(capabilities)
     return s.ChangeIdentity(
         # More than we have ourselves: a new user namespace gives its processes all.
-        host.capabilities & ~masks["bounding"],
+        HostFacts.read().capabilities & ~masks["bounding"],
         masks["effective"],
         masks["permitted"],
         masks["inheritable"],

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Final, TypeAlias
 
-from ..config import Config, IdMapping, replace
+from ..config import Config, IdMapping, ProcessSettings, parse_user, replace
 from ..errors import ConfigError, UnsupportedFeature
 from .host import HostFacts
 from .parts import remembered
@@ -193,6 +193,31 @@ def is_own_alone(config: Config, host: HostFacts) -> bool:
     )
 
 
+def check_process(
+    config: Config, settings: ProcessSettings, *, keeps_groups: bool
+) -> None:
+    """Refuse ids that the user namespace of a resolved config doesn't have.
+
+    Raises:
+        ConfigError: naming the field.
+    """
+    user = parse_user(settings.user)
+    _check_mapped("user", user.user, config.uid_mappings)
+    _check_mapped("user", user.group, config.gid_mappings)
+    for index, group in enumerate(settings.groups):
+        if keeps_groups:
+            reason = "can't be had: with one id mapped, setgroups(2) is denied"
+            raise ConfigError(f"groups[{index}]", reason)
+        _check_mapped(f"groups[{index}]", group, config.gid_mappings)
+
+
+def _check_mapped(field: str, wanted: int | str | None, mappings: Mappings) -> None:
+    if not isinstance(wanted, int):
+        return  # a name, which only the container's own files know
+    if not any(0 <= wanted - m.container_id < m.size for m in mappings):
+        raise ConfigError(field, f"{wanted} isn't mapped into the user namespace")
+
+
 # -- who writes it -----------------------------------------------------------------
 
 
@@ -204,6 +229,11 @@ class Writers:
     """Files in ``/proc/<child>/`` that the spawner writes."""
     commands: tuple[tuple[bytes, ...], ...] = ()
     """Or programs that it runs, each as (path, arguments after the child's pid...)."""
+
+    @property
+    def denies_groups(self) -> bool:
+        """Processes keep the groups that the program has."""
+        return any(name == "setgroups" for name, _ in self.files)
 
 
 def writers(config: Config, host: HostFacts, ids: Callable[[], IdFacts]) -> Writers:

@@ -525,9 +525,9 @@ async def test_the_name_of_a_joined_machine_is_changed_when_that_is_asked_for(
 @user_namespaces
 async def test_ids_that_are_not_mapped_are_refused(mapped_rootfs: Path) -> None:
     config = mapped(mapped_rootfs, user="70000")
-    with pytest.raises(SetupError) as caught:
+    with pytest.raises(ConfigError, match="70000 isn't mapped") as caught:
         await run(config, ["true"])
-    assert isinstance(caught.value.__cause__, OSError)
+    assert caught.value.field == "user"
 
 
 @user_namespaces

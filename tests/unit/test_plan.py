@@ -9,8 +9,8 @@ from aiocontainer.config import override
 from aiocontainer.errors import ConfigError
 from aiocontainer.plan import compile as plans
 from aiocontainer.plan import steps as s
-from aiocontainer.plan.settle import settle
 from aiocontainer.plan.host import HostFacts
+from aiocontainer.plan.settle import settle
 
 STDIO = ((0, 1), (1, 2), (2, 3))
 TRUE = plans.Program(("true",), STDIO)
@@ -123,7 +123,7 @@ def test_dropping_leaves_only_what_was_asked_for() -> None:
     config = Config(rootfs="/x", capabilities=Capabilities.of("CAP_KILL"))
     (identity,) = (x for x in first(config).steps if isinstance(x, s.ChangeIdentity))
     assert identity.effective == identity.permitted == 1 << 5
-    assert identity.drop_bounding == HostFacts.read().bounding & ~(1 << 5)
+    assert identity.drop_bounding == HostFacts.read().capabilities & ~(1 << 5)
 
 
 def test_a_plan_can_be_read() -> None:

@@ -68,7 +68,7 @@ class Context:
         self.known = False
         """The program has answered us once, so it knows us."""
         self.keeps_groups = False
-        """Where a user namespace denies setgroups(2), nobody's groups can be changed."""
+        """The user namespace denies setgroups(2), so groups stay as they are."""
         self.handover: Handover | None = None
         """Shared with who is to send the listener of our filter."""
         self.listener = -1

@@ -6,6 +6,7 @@ config; everything below the container's root is reached through `_sys.paths` on
 
 from __future__ import annotations
 
+import errno
 import os
 
 from ..._sys import constants as c
@@ -68,7 +69,12 @@ def _scratch(place: int, options: tuple[Option, ...]) -> int:
     # The merged root shows the attributes of the upper one.
     call("fchmodat", _chmod_child, scratch, b"upper", below.st_mode & 0o7777)
     if (below.st_uid, below.st_gid) != (0, 0):
-        call("fchownat", _chown_child, scratch, b"upper", below.st_uid, below.st_gid)
+        try:
+            owner = below.st_uid, below.st_gid
+            call("fchownat", _chown_child, scratch, b"upper", *owner)
+        except OSError as error:
+            if error.errno != errno.EINVAL:  # it isn't mapped: let it be our root's
+                raise
     return scratch
 
 
