@@ -1,4 +1,4 @@
-"""Models of scheduling: what is taken, what is refused, and what the plan makes of it."""
+"""Models of scheduling: what is taken and refused, and what the plan makes of it."""
 
 import struct
 from typing import Any
