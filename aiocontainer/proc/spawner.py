@@ -49,6 +49,10 @@ class Watched:
 
     directories: tuple[str, ...] = ()
     pidfd: int | None = None
+    will: tuple[tuple[Any, ...], ...] = ()
+    """What is to be done to the network: see `proc.helper.network`."""
+    sockets: tuple[int, ...] = ()
+    """Descriptors that the will speaks of, or that are to be held till the end."""
 
 
 class Spawner:
@@ -330,9 +334,27 @@ def watch_process(key: int, pidfd: int) -> None:
     _watched[key] = Watched(pidfd=pidfd)
 
 
+async def bequeath(
+    key: int, will: tuple[tuple[Any, ...], ...], sockets: tuple[int, ...]
+) -> None:
+    """Have something done to the network if the program is lost, and these sockets
+    stay open until then; in place of what was said before. The sockets stay the
+    caller's, who closes them after `forget`.
+
+    Raises:
+        SpawnerError: there is no spawner to be had.
+    """
+    _watched[key] = Watched(will=will, sockets=sockets)
+    await send(("inherit", key, will), sockets)
+
+
 def _tell(spawner: Spawner, key: int, watched: Watched) -> None:
     descriptors = () if watched.pidfd is None else (watched.pidfd,)
     try:
+        if watched.will or watched.sockets:
+            request = ("inherit", key, watched.will)
+            spawner.send_patiently(request, watched.sockets)
+            return
         spawner.send_patiently(("watch", key, watched.directories, ()), descriptors)
     except OSError:
         return  # it is lost already: whoever uses it next finds out
@@ -348,6 +370,19 @@ def forget(key: int, *, at_once: bool = False) -> None:
     _stale.append(key)
     if at_once or len(_stale) > _MOST_STALE:
         flush()
+
+
+async def let_live(*keys: int) -> None:
+    """Have what is known by these keys live on without this program.
+
+    Unlike with `forget`, on return the spawner is sure to know.
+
+    Raises:
+        SpawnerError: there is no spawner to be had.
+    """
+    for key in keys:
+        _watched.pop(key, None)
+    await send(("forget", keys), ())
 
 
 def flush() -> None:

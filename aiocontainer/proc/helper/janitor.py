@@ -11,9 +11,12 @@ import os
 import select
 import time
 
+from . import network
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from typing import Any
 
 _PATIENCE_S = 10.0
 
@@ -24,6 +27,7 @@ class Janitor:
     def __init__(self) -> None:
         self._directories: dict[int, tuple[str, ...]] = {}
         self._pidfds: dict[int, list[int]] = {}
+        self._wills: dict[int, tuple[tuple[tuple[Any, ...], ...], list[int]]] = {}
 
     def watch(self, key: int, directories: tuple[str, ...]) -> None:
         """Take note of directories, *before* they are made."""
@@ -33,10 +37,24 @@ class Janitor:
         """End this process too."""
         self._pidfds.setdefault(key, []).append(pidfd)
 
+    def inherit(
+        self, key: int, will: tuple[tuple[Any, ...], ...], sockets: list[int]
+    ) -> None:
+        """Keep these sockets, and do this to the network (see `network`); takes the
+        sockets from the list."""
+        self._drop_will(key)
+        self._wills[key] = (will, sockets[:])
+        sockets.clear()
+
+    def _drop_will(self, key: int) -> None:
+        for sock in self._wills.pop(key, ((), []))[1]:
+            os.close(sock)
+
     def forget(self, keys: tuple[int, ...]) -> None:
         """The program has seen to these by itself."""
         for key in keys:
             self._directories.pop(key, None)
+            self._drop_will(key)
             for pidfd in self._pidfds.pop(key, ()):
                 os.close(pidfd)
 
@@ -52,11 +70,14 @@ class Janitor:
         directories = [d for noted in self._directories.values() for d in noted]
         _end_members(directories)
         _await_end(pidfds, deadline)
+        for will, sockets in self._wills.values():
+            network.execute(will, sockets)
         while directories and time.monotonic() < deadline:
             directories = [d for d in reversed(directories) if not _remove(d)][::-1]
             if directories:
                 _end_members(directories)
                 time.sleep(0.01)
+        network.remove_bridges([will for will, _ in self._wills.values()], deadline)
 
 
 def _end_members(directories: Iterable[str]) -> None:

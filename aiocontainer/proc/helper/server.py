@@ -23,7 +23,16 @@ from ..._sys.descriptors import close_others
 from ..._sys.handover import Handover
 from ..._sys.namespaces import clone, open_namespace, setns
 from .. import init_pipe
-from . import child, id_maps, init_program, listeners, lockdown, time_namespace, wire
+from . import (
+    child,
+    id_maps,
+    init_program,
+    listeners,
+    lockdown,
+    netlink,
+    time_namespace,
+    wire,
+)
 from .janitor import Janitor
 from .scheduling import tune
 
@@ -160,6 +169,10 @@ class Spawner:
                 self.janitor.watch(key, directories)
                 if descriptors:
                     self.janitor.adopt(key, descriptors.pop())
+            case ("netlink", protocol):
+                netlink.send_socket(*descriptors, protocol)
+            case ("inherit", key, will):
+                self.janitor.inherit(key, will, descriptors)
             case ("forget", stale):
                 self.janitor.forget(stale)
 
