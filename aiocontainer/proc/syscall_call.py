@@ -173,7 +173,7 @@ class SyscallCall:
         """
         memory = self._open_memory(os.O_RDWR)
         try:
-            done = _in_memory(address) and os.pwrite(memory, data, address)
+            done = _pwrite(memory, address, data)
         finally:
             os.close(memory)
         if done < len(data):
@@ -182,8 +182,9 @@ class SyscallCall:
     def _open_memory(self, flags: int) -> int:
         try:
             memory = os.open(f"/proc/{self.pid}/mem", flags | os.O_CLOEXEC)
-        except FileNotFoundError:
-            raise ProcessLookupError(errno.ESRCH, "the call waits no more") from None
+        except OSError:
+            self._check_waiting()  # the pid may be nobody's by now, or another's
+            raise
         try:
             # The pid could be another's by now. If the call waits, it is this one's,
             # and so is the memory, which the descriptor holds on to.
@@ -293,4 +294,13 @@ def _pread(memory: int, address: int, size: int) -> bytes:
     except OSError as error:
         if error.errno == errno.EIO:  # /proc/<pid>/mem's word for it
             return b""
+        raise
+
+
+def _pwrite(memory: int, address: int, data: bytes) -> int:
+    try:
+        return os.pwrite(memory, data, address) if _in_memory(address) else 0
+    except OSError as error:
+        if error.errno == errno.EIO:
+            return 0
         raise
