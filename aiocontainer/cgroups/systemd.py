@@ -44,9 +44,12 @@ _TIMEOUT_S: Final = 30.0
 
 
 def unit_name(name: str) -> str:
-    """The scope of a container; what units may not be called is escaped."""
+    """The scope of a container; what units may not be called is escaped.
+
+    A name that is a scope's already is taken as it is: engines look for that.
+    """
     stem = "".join(map(_escaped, name))
-    return f"aiocontainer-{stem}.scope"
+    return stem if stem.endswith(".scope") else f"aiocontainer-{stem}.scope"
 
 
 def _escaped(character: str) -> str:
