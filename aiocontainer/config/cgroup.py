@@ -43,7 +43,8 @@ class CgroupSettings(Model):
     program's own cgroup. With systemd, a slice. ``None`` is the library's choice; with
     systemd that is ``machine.slice``, or ``user.slice`` of a user's own manager."""
     name: _Name | None = None
-    """Name of the container's cgroup; ``None`` is made from the container's id."""
+    """Name of the container's cgroup; ``None`` is made from the container's id. With
+    systemd one that ends in ``.scope`` is the unit's own name."""
     systemd_properties: SystemdProperties = FrozenMap()
     """More properties of the unit, as ``{"TimeoutStopUSec": 5_000_000}``; with systemd
     only. `PROPERTY_SIGNATURES` has those that may be set."""
