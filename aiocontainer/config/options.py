@@ -143,6 +143,13 @@ _FLAGS: Final = frozenset(
 # Words of the OCI table that undo a default which we never set.
 _WITHOUT_EFFECT: Final = frozenset({"defaults", "loud"})
 
+KNOWN_OPTIONS: Final = frozenset(
+    {*_ATTRIBUTES, *(f"r{word}" for word in _ATTRIBUTES), "bind", "rbind"}
+    | {*PROPAGATIONS, *(f"r{word}" for word in PROPAGATIONS)}
+    | {*_SUPERBLOCK, *_FLAGS, *_WITHOUT_EFFECT}
+)
+"""All words that have a meaning of their own; the others are a file system's."""
+
 
 def parse_options(options: Iterable[str]) -> MountOptions:
     """Sort option words by what they do. Of words that contradict, the last counts.

@@ -1,0 +1,5 @@
+"""``python -m aiocontainer.oci``."""
+
+from .main import main
+
+main()

@@ -1,0 +1,144 @@
+"""``kill`` and ``delete``."""
+
+from __future__ import annotations
+
+import _signal
+import os
+import signal
+import time
+
+from ..errors import CgroupBusy, ConfigError, ContainerNotFound, StateError, StatusError
+from ..state import Remains
+from .hooks import run_hooks
+from .kept import document, oci_status, open_folder
+from .telling import members
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+    from typing import Final
+
+    from ..state import Folder, Record
+    from .report import Log
+
+PATIENCE_S: Final = 10.0
+"""How long a killed container may take to be gone, and another program to let go of
+it."""
+_PAUSE_S: Final = 0.002
+
+
+def kill(options: argparse.Namespace, _log: Log) -> None:
+    """Send a signal to the first process, or to all."""
+    number = parse_signal(options.signal)
+    with open_folder(options) as folder:
+        record = folder.read()
+        if options.all:
+            _signal_all(record, number)
+            return
+        if oci_status(folder, record) in ("stopped", "creating"):
+            raise StatusError("stopped", "signal")
+        _signal_first(record, number)
+        if number == signal.SIGKILL:
+            _thaw(record)
+
+
+def delete(options: argparse.Namespace, log: Log) -> None:
+    """Remove what is left of a container; with ``--force`` end it first."""
+    try:
+        folder = open_folder(options)
+    except ContainerNotFound:
+        if options.force:
+            return
+        raise
+    with folder:
+        _lock(folder)
+        try:
+            record = folder.read()
+        except StateError:
+            if not options.force:
+                raise
+            folder.remove()
+            return
+        status = oci_status(folder, record)
+        # Who waits behind the gate may go: its program never ran.
+        if status not in ("stopped", "created") and not options.force:
+            raise StatusError(status, f"delete container {record.id}: it is not stopped")
+        _end(record)
+        run_hooks("poststop", record, document(folder, record), log)
+        folder.remove()
+
+
+def parse_signal(text: str) -> int:
+    """The number of a signal: ``9``, ``KILL`` or ``SIGKILL``.
+
+    Raises:
+        ConfigError: there is none of this name or number.
+    """
+    if text.isascii() and text.isdecimal() and 0 <= int(text) <= signal.NSIG:
+        return int(text)
+    word = text.upper()
+    name = word if word.startswith("SIG") else f"SIG{word}"
+    number = getattr(signal, name, None)
+    if not isinstance(number, signal.Signals):
+        raise ConfigError("signal", f"unknown signal {text[:40]!r}")
+    return int(number)
+
+
+def _signal_first(record: Record, number: int) -> None:
+    pidfd = None if record.init is None else record.init.open()
+    if pidfd is None:
+        raise StatusError("stopped", "signal")
+    try:
+        _signal.pidfd_send_signal(pidfd, number)
+    except ProcessLookupError:
+        raise StatusError("stopped", "signal") from None
+    finally:
+        os.close(pidfd)
+
+
+def _signal_all(record: Record, number: int) -> None:
+    if number == signal.SIGKILL:
+        Remains(record).kill()
+        return
+    for pid in members(record):
+        try:
+            pidfd = os.pidfd_open(pid)
+        except ProcessLookupError:
+            continue
+        try:
+            # Still ours: a number that passed on meanwhile isn't in our cgroup.
+            if pid in members(record):
+                _signal.pidfd_send_signal(pidfd, number)
+        except ProcessLookupError:
+            pass
+        finally:
+            os.close(pidfd)
+
+
+def _thaw(record: Record) -> None:
+    """A frozen process of cgroup v1 dies of SIGKILL only once it goes on."""
+    for directory in record.directories:
+        try:
+            with open(f"{directory}/freezer.state", "r+") as file:
+                if file.read().strip() != "THAWED":
+                    file.write("THAWED")
+        except OSError:
+            continue
+
+
+def _lock(folder: Folder) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not folder.try_lock():
+        if time.monotonic() > deadline:
+            raise StateError(folder.path, "is in the hands of another program")
+        time.sleep(_PAUSE_S)
+
+
+def _end(record: Record) -> None:
+    remains = Remains(record)
+    deadline = time.monotonic() + PATIENCE_S
+    while not remains.remove():
+        remains.kill()
+        if time.monotonic() > deadline:
+            raise CgroupBusy(record.id, "not all processes could be ended in time")
+        time.sleep(_PAUSE_S)

@@ -1,0 +1,80 @@
+"""What the OCI runtime keeps of a container beside the record: bundle, annotations,
+hooks that later commands run."""
+
+from __future__ import annotations
+
+import os
+
+from ..errors import ContainerNotFound
+from ..state import Store, status_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+    from typing import Any, Final
+
+    from ..state import Folder, Record
+
+OCI_VERSION: Final = "1.3.0"
+
+
+def default_root() -> str:
+    """Where states are kept, unless ``--root`` says otherwise: not where programs keep
+    theirs, which would see, and might collect, what an engine made."""
+    if os.geteuid() == 0:
+        return "/run/aiocontainer-oci"
+    base = os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.geteuid()}"
+    return f"{base}/aiocontainer-oci"
+
+
+def store_of(options: argparse.Namespace) -> Store:
+    """The store that the command line means."""
+    return Store(options.root or default_root())
+
+
+def open_folder(options: argparse.Namespace) -> Folder:
+    """The folder of the container that the command line names.
+
+    Raises:
+        ContainerNotFound: there is none.
+    """
+    try:
+        return store_of(options).open(options.id)
+    except ValueError:  # what can't be an id is nobody's
+        raise ContainerNotFound(options.id) from None
+
+
+def oci_status(folder: Folder, record: Record) -> str:
+    """The status in OCI's words, which know of no checkpoint."""
+    status = status_of(folder, record)
+    return "stopped" if status == "checkpointed" else status
+
+
+def document(folder: Folder, record: Record) -> dict[str, Any]:
+    """The state of a container (runtime.md, "State"), with runc's further fields."""
+    import pwd
+    import time
+
+    status = oci_status(folder, record)
+    kept = record.extra
+    is_alive = record.init is not None and status not in ("stopped", "creating")
+    seconds, nanoseconds = divmod(record.created_ns, 10**9)
+    created = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
+    uid = os.stat(folder.descriptor).st_uid
+    try:
+        owner = pwd.getpwuid(uid).pw_name
+    except KeyError:
+        owner = str(uid)
+    found: dict[str, Any] = {
+        "ociVersion": kept.get("ociVersion", OCI_VERSION),
+        "id": record.id,
+        "pid": record.init.pid if is_alive and record.init is not None else 0,
+        "status": status,
+        "bundle": kept.get("bundle", ""),
+        "rootfs": kept.get("rootfs", ""),
+        "created": f"{created}.{nanoseconds:09}Z",
+        "owner": owner,
+    }
+    if annotations := kept.get("annotations"):
+        found["annotations"] = annotations
+    return found

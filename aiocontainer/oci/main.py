@@ -1,0 +1,76 @@
+"""The entry point: from a command line to the module that does the command."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+
+from . import arguments
+from .report import Log, describe
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final, NoReturn
+
+_MODULES: Final = {
+    "create": "create",
+    "run": "create",
+    "restore": "checkpointing",
+    "checkpoint": "checkpointing",
+    "exec": "joining",
+    "start": "starting",
+    "state": "telling",
+    "list": "telling",
+    "ps": "telling",
+    "events": "watching",
+    "kill": "ending",
+    "delete": "ending",
+    "pause": "changing",
+    "resume": "changing",
+    "update": "changing",
+    "spec": "documents",
+    "features": "documents",
+}
+"""Command -> the module whose function of the same name does it."""
+
+EXEC_FAILED: Final = 255
+"""Exit status of ``exec`` where the program wasn't executed."""
+
+
+def main(words: list[str] | None = None) -> NoReturn:
+    """Do what the command line says, and exit with the status that engines expect."""
+    log = Log(None, "text", debug=False)
+    command = None
+    try:
+        options = arguments.parse(sys.argv[1:] if words is None else words)
+        command = options.command
+        log = Log(options.log, options.log_format, debug=options.debug)
+        if command is None:
+            _print_version()
+            raise SystemExit(0)
+        module = import_module(f".{_MODULES[command]}", __package__)
+        status = getattr(module, command)(options, log)
+    except arguments.UsageError as error:
+        sys.stderr.write(f"{error}\n")
+        status = 1
+    except KeyboardInterrupt:
+        status = 130
+    except Exception as error:
+        log.error(f"{_during(command)}{describe(error)}")
+        status = EXEC_FAILED if command == "exec" else 1
+    sys.stdout.flush()
+    raise SystemExit(status or 0)
+
+
+def _during(command: str | None) -> str:
+    if command in ("create", "run", "exec", "restore"):
+        return f"aiocontainer {command} failed: "
+    return ""
+
+
+def _print_version() -> None:
+    from importlib.metadata import version
+
+    # Engines read the first line, and the one of the specification.
+    number = version("aiocontainer")
+    sys.stdout.write(f"aiocontainer-oci version {number}\nspec: 1.3.0\n")

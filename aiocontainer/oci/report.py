@@ -1,0 +1,107 @@
+"""Errors as engines read them: the last line on stderr, and lines in a log file.
+
+The texts are runc's where engines look for words of them: docker's client makes an exit
+status of "executable file not found", "no such file or directory" and "permission
+denied", in lower case.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+
+from ..errors import (
+    ContainerError,
+    ContainerExists,
+    ContainerNotFound,
+    ExecError,
+    SetupError,
+    StatusError,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
+
+NOT_FOUND: Final = "container does not exist"
+
+
+class Log:
+    """Where messages go, as ``--log`` and ``--log-format`` say."""
+
+    def __init__(self, path: str | None, form: str, *, debug: bool) -> None:
+        """Touch nothing yet.
+
+        Args:
+            path: of the log file; ``None`` is stderr.
+            form: "text" or "json", of the file's lines.
+            debug: whether messages of that level are written.
+        """
+        self._path = path
+        self._form = form
+        self._debug = debug
+
+    def debug(self, message: str) -> None:
+        """Say what is being done, if that is wanted."""
+        if self._debug:
+            self._write("debug", message)
+
+    def warning(self, message: str) -> None:
+        """Say what is odd, but no reason to fail."""
+        self._write("warning", message)
+
+    def error(self, message: str) -> None:
+        """Say why the command failed: in the log, and on stderr."""
+        self._write("error", message)
+        if self._path is not None:
+            sys.stderr.write(message + "\n")
+
+    def _write(self, level: str, message: str) -> None:
+        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        if self._form == "json":
+            line = json.dumps({"level": level, "msg": message, "time": now})
+        else:
+            line = f"time={json.dumps(now)} level={level} msg={json.dumps(message)}"
+        if self._path is None:
+            sys.stderr.write(line + "\n")
+            return
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+        try:
+            file = os.open(self._path, flags, 0o644)
+        except OSError as error:
+            sys.stderr.write(f"{self._path}: {error.strerror}\n{line}\n")
+            return
+        try:
+            os.write(file, line.encode("utf-8", "replace") + b"\n")
+        finally:
+            os.close(file)
+
+
+def describe(error: BaseException) -> str:
+    """One line for an error, in runc's words where it has some."""
+    match error:
+        case ContainerNotFound():
+            return NOT_FOUND
+        case ContainerExists():
+            return "container with given ID already exists"
+        case StatusError(wanted="signal"):
+            return "container not running"
+        case ExecError():
+            return f'exec: "{error.program}": {_lower(error.reason)}'
+        case SetupError():
+            return f"unable to start container process: {_lower(str(error))}"
+        case ContainerError():
+            return str(error)
+        case OSError():
+            name = f"{error.filename}: " if error.filename else ""
+            return f"{name}{_lower(error.strerror or str(error))}"
+    return f"{type(error).__name__}: {error}"
+
+
+def _lower(text: str) -> str:
+    """As Go has the kernel's words: without a capital."""
+    for words in ("No such file or directory", "Permission denied", "Not a directory"):
+        text = text.replace(words, words.lower())
+    return text[:1].lower() + text[1:]
