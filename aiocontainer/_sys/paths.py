@@ -78,12 +78,7 @@ def ensure_file(root: int, path: bytes) -> int:
         fail("openat2", -found, path)
     parent, name = ensure_parent(root, path)
     try:
-        flags = os.O_CREAT | os.O_EXCL | O_NOFOLLOW | O_CLOEXEC | os.O_WRONLY
-        os.close(
-            call(
-                "openat", lambda: os.open(name, flags, 0o644, dir_fd=parent), path=path
-            )
-        )
+        make_file(parent, name)
         return open_child(parent, name, O_PATH)
     finally:
         os.close(parent)
@@ -105,6 +100,14 @@ def make_directory(parent: int, name: bytes, mode: int) -> None:
         call("mkdirat", lambda: os.mkdir(name, mode, dir_fd=parent), path=name)
     except FileExistsError:
         pass
+
+
+def make_file(parent: int, name: bytes) -> None:
+    """Make one empty file, where there is nothing."""
+    flags = os.O_CREAT | os.O_EXCL | O_NOFOLLOW | O_CLOEXEC | os.O_WRONLY
+    os.close(
+        call("openat", lambda: os.open(name, flags, 0o644, dir_fd=parent), path=name)
+    )
 
 
 def ensure_parent(root: int, path: bytes) -> tuple[int, bytes]:

@@ -9,7 +9,15 @@ from .base import AbsolutePath, ConfigError, Flag, FrozenMap, StrPath, Text
 from .capabilities import Capabilities
 from .cgroup import CgroupSettings
 from .devices import DEFAULT_DEVICES, Device
-from .mounts import DEFAULT_MASKED_PATHS, DEFAULT_READONLY_PATHS, SYSTEM_MOUNTS, Mount
+from .mount_ids import require_mappings
+from .mounts import (
+    DEFAULT_MASKED_PATHS,
+    DEFAULT_READONLY_PATHS,
+    SYSTEM_MOUNTS,
+    Mount,
+    require_own_file_systems,
+    require_readonly_cgroups,
+)
 from .namespaces import IdMapping, Namespaces, TimeOffsets, require_disjoint
 from .network import AnyNetwork, Attached, Loopback, check_networks
 from .process import ProcessSettings, Rlimit
@@ -207,6 +215,13 @@ class Config(ProcessSettings):
         self._check_names()
         self._check_user_namespace()
         self._check_mount_namespace()
+        ids = (self.namespaces.user, self.uid_mappings, self.gid_mappings)
+        require_mappings("system_mounts", self.system_mounts, *ids)
+        require_mappings("mounts", self.mounts, *ids)
+        require_own_file_systems(self.system_mounts, self.mounts)
+        if self.namespaces.cgroup == "host":
+            require_readonly_cgroups("system_mounts", self.system_mounts)
+            require_readonly_cgroups("mounts", self.mounts)
         self._check_devices()
         require_namespaces(self.sysctl, self.namespaces)
         if self.time_offsets != TimeOffsets() and self.namespaces.time != "new":

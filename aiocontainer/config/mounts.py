@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Final, Self
 from pydantic import BeforeValidator, model_validator
 
 from .base import AbsolutePath, ConfigError, Model, StrPath, Text, as_text
+from .mount_ids import parse_id_ranges
 from .namespaces import IdMapping, require_disjoint
-from .options import MountOptions, parse_options
+from .options import MOUNT_ATTR_RDONLY, MountOptions, parse_options
 from .units import parse_size
 
 __all__ = (
@@ -41,8 +42,11 @@ class Mount(Model):
     options: tuple[Text, ...] = ()
     """Words as in mount(8) and the OCI table; unknown ones are the file system's."""
     uid_mappings: tuple[IdMapping, ...] = ()
-    """For an id-mapped mount (option ``idmap`` or ``ridmap``)."""
+    """For an id-mapped mount (option ``idmap``, or ``ridmap`` for the mounts below
+    too): from the owners in the file system to those in the mount. Without any, the
+    container's own mapping is taken."""
     gid_mappings: tuple[IdMapping, ...] = ()
+    """The same for groups; both or neither are given."""
 
     if TYPE_CHECKING:
 
@@ -68,6 +72,18 @@ class Mount(Model):
         """A bind mount; ``type`` then doesn't matter."""
         return self.type == "bind" or not {"bind", "rbind"}.isdisjoint(self.options)
 
+    @property
+    def changes(self) -> bool:
+        """Nothing is mounted: what is mounted there already is changed."""
+        nothing_else = self.type is None and self.source is None and not self.is_bind
+        return nothing_else or "remount" in self.options
+
+    @property
+    def is_id_mapped(self) -> bool:
+        """A bind mount whose files have other owners than on the host."""
+        flags = self.parsed.flags
+        return bool(self.uid_mappings) or not flags.isdisjoint(("idmap", "ridmap"))
+
     @classmethod
     def bind(
         cls,
@@ -79,13 +95,13 @@ class Mount(Model):
         """A file or directory of the host, with the mounts below it.
 
         The same path is used inside unless ``destination`` says otherwise. Read-only
-        holds for the mounts below too.
+        holds for the mounts below too; without, what is read-only on the host stays so.
         """
         return cls(
             destination=source if destination is None else destination,
             source=source,
             type="bind",
-            options=("rbind", "nosuid", "nodev", "rro" if readonly else "rw"),
+            options=("rbind", "nosuid", "nodev", *(("rro",) if readonly else ())),
         )
 
     @classmethod
@@ -110,7 +126,7 @@ class Mount(Model):
         self._check_destination()
         if self.is_bind:
             self._check_bind()
-        elif self.type is None and self.source is not None:
+        elif self.type is None and not (self.source is None or self.changes):
             raise ConfigError("type", "is missing: a source needs a type, or bind")
         elif self.type == "":
             raise ConfigError("type", "is empty")
@@ -132,8 +148,9 @@ class Mount(Model):
 
     def _check_bind(self) -> None:
         if self.source is None:
-            raise ConfigError("source", "is missing")
-        if not self.source.startswith("/"):
+            if "remount" not in self.options:
+                raise ConfigError("source", "is missing")
+        elif not self.source.startswith("/"):
             raise ConfigError("source", "should be an absolute path")
         if data := self.parsed.data:
             index = self.options.index(data[0])
@@ -142,16 +159,72 @@ class Mount(Model):
             )
 
     def _check_mappings(self) -> None:
-        wants = not {"idmap", "ridmap"}.isdisjoint(self.options)
-        for field, mappings in (
-            ("uid_mappings", self.uid_mappings),
-            ("gid_mappings", self.gid_mappings),
-        ):
+        given = (("uid_mappings", "gid_mappings"), ("gid_mappings", "uid_mappings"))
+        for field, other in given:
+            mappings = getattr(self, field)
             if mappings and not self.is_bind:
                 raise ConfigError(field, "only a bind mount can be id-mapped")
-            if wants and not mappings:
-                raise ConfigError(field, "is missing: the options ask for a mapping")
+            if getattr(self, other) and not mappings:
+                raise ConfigError(field, f"is missing beside {other}")
             require_disjoint(field, mappings)
+        for index, word in enumerate(self.options):
+            name, _, ranges = word.partition("=")
+            if name in ("idmap", "ridmap"):
+                self._check_id_ranges(f"options[{index}]", ranges)
+
+    def _check_id_ranges(self, field: str, ranges: str) -> None:
+        if not self.is_bind:
+            raise ConfigError(field, "only a bind mount can be id-mapped")
+        if ranges and self.uid_mappings:
+            raise ConfigError(field, "contradicts uid_mappings")
+        try:
+            if ranges:
+                parse_id_ranges(ranges)
+        except ConfigError as error:
+            raise ConfigError(field, error.reason) from None
+
+
+# Each mount of these has a superblock of its own, so nobody else is concerned.
+_RECONFIGURABLE: Final = frozenset({"tmpfs", "proc", "devpts"})
+
+
+def require_own_file_systems(earlier: Iterable[Mount], mounts: Iterable[Mount]) -> None:
+    """Refuse to change options of a file system that isn't the container's alone.
+
+    Raises:
+        ConfigError: naming the mount.
+    """
+    own = {
+        mount.destination: _is_its_own(mount) for mount in earlier if not mount.changes
+    }
+    for index, mount in enumerate(mounts):
+        options = mount.parsed
+        if not mount.changes:
+            own[mount.destination] = _is_its_own(mount)
+        elif (options.data or options.superblock) and not own.get(mount.destination):
+            word = (*options.data, *options.superblock)[0]
+            raise ConfigError(
+                f"mounts[{index}].options[{mount.options.index(word)}]",
+                f"{word!r} can only be changed of a tmpfs, proc or devpts made before",
+            )
+
+
+def _is_its_own(mount: Mount) -> bool:
+    return not mount.is_bind and mount.type in _RECONFIGURABLE
+
+
+def require_readonly_cgroups(field: str, mounts: Iterable[Mount]) -> None:
+    """Refuse a writable view of cgroups without a cgroup namespace (CVE-2023-25809).
+
+    Raises:
+        ConfigError: naming the mount.
+    """
+    for index, mount in enumerate(mounts):
+        options = mount.parsed
+        cleared = (options.attr_clear | options.recursive_clear) & MOUNT_ATTR_RDONLY
+        if cleared and mount.type in ("cgroup", "cgroup2") and not mount.is_bind:
+            reason = "rw needs a cgroup namespace of the container's own"
+            raise ConfigError(f"{field}[{index}].options", reason)
 
 
 SYSTEM_MOUNTS: Final = (

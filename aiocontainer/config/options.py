@@ -88,6 +88,8 @@ class MountOptions:
     flags: frozenset[str] = frozenset()
     """Words that we act on: ``tmpcopyup``, ``copy-symlink``, ``src-nofollow``,
     ``dest-nofollow``, ``idmap``, ``ridmap``, ``remount``, ``silent``."""
+    id_ranges: str = ""
+    """What follows ``idmap=`` or ``ridmap=``."""
     data: tuple[str, ...] = ()
     """All others, which are the file system's own, in the order given."""
 
@@ -140,8 +142,9 @@ _FLAGS: Final = frozenset(
     }
 )
 
-# Words of the OCI table that undo a default which we never set.
-_WITHOUT_EFFECT: Final = frozenset({"defaults", "loud"})
+# Words of the OCI table that undo a default which we never set, or (i_version) ask for
+# what a file system does of itself where it can, since Linux 6.x.
+_WITHOUT_EFFECT: Final = frozenset({"defaults", "loud", "iversion", "noiversion"})
 
 KNOWN_OPTIONS: Final = frozenset(
     {*_ATTRIBUTES, *(f"r{word}" for word in _ATTRIBUTES), "bind", "rbind"}
@@ -163,6 +166,7 @@ def parse_options(options: Iterable[str]) -> MountOptions:
     superblock: list[str] = []
     flags: set[str] = set()
     data: list[str] = []
+    id_ranges = ""
     for word in options:
         if word in _ATTRIBUTES:
             _apply(plain, *_ATTRIBUTES[word])
@@ -175,8 +179,13 @@ def parse_options(options: Iterable[str]) -> MountOptions:
         elif word in _SUPERBLOCK:
             superblock = [w for w in superblock if w not in (word, _SUPERBLOCK[word])]
             superblock.append(word)
+        elif word[:1] == "r" and word[1:] in _SUPERBLOCK:  # crun has these
+            superblock.append(word[1:])
         elif word in _FLAGS:
             flags.add(word)
+        elif word.startswith(("idmap=", "ridmap=")):
+            kind, _, id_ranges = word.partition("=")
+            flags.add(kind)
         elif word not in _WITHOUT_EFFECT:
             data.append(word)
     return MountOptions(
@@ -189,6 +198,7 @@ def parse_options(options: Iterable[str]) -> MountOptions:
         propagation=tuple(propagation),
         superblock=tuple(superblock),
         flags=frozenset(flags),
+        id_ranges=id_ranges,
         data=tuple(data),
     )
 

@@ -3,31 +3,29 @@
 from __future__ import annotations
 
 import os
-import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeAlias
 
-from ..config import Config, Device, Mount, sysctl_path
+from ..config import Config, Mount, sysctl_path
 from ..config.options import (
     MOUNT_ATTR_NODEV,
+    MOUNT_ATTR_NOEXEC,
     MOUNT_ATTR_NOSUID,
     MOUNT_ATTR_RDONLY,
     MS_PRIVATE,
-    MS_SHARED,
     MS_SLAVE,
     PROPAGATIONS,
 )
 from ..config.rootfs import DirectoryRootfs, HostRootfs, OverlayRootfs
 from ..errors import UnsupportedFeature
 from . import steps as s
+from .binds import Trees, follows
 from .host import host_view
+from .nodes import nodes
 
-_DEV_LINKS = (
-    (b"/dev/fd", b"/proc/self/fd"),
-    (b"/dev/stdin", b"/proc/self/fd/0"),
-    (b"/dev/stdout", b"/proc/self/fd/1"),
-    (b"/dev/stderr", b"/proc/self/fd/2"),
-    (b"/dev/ptmx", b"pts/ptmx"),
-)
+BindSteps: TypeAlias = Callable[[Mount, int], Iterable[s.Step]]
+"""The steps of a bind mount, and how it follows the host's (``MS_*``, 0: not)."""
+
 _HOST_DIRECTORIES = (
     (b"/tmp", 0o1777),
     (b"/var/tmp", 0o1777),
@@ -41,20 +39,26 @@ _NAMELESS = frozenset(
 """File systems whose source is only a label."""
 
 
+def of_host(config: Config, user_namespace: int | None) -> Iterator[s.Step]:
+    """What is done with the host's rights before there is a child: for one that is born
+    in a user namespace. ``user_namespace`` is the index of one that is joined."""
+    return Trees(config, user_namespace).of_host()
+
+
 def file_system(config: Config) -> Iterator[s.Step]:
     """Every step from the first mount to the new root directory."""
     # A container's mounts never spread to the host. The host's may spread in, where
     # that is asked for: then all are slaves first, and the others made private.
-    follows = any(map(_follows, (*config.system_mounts, *config.mounts)))
+    every = (*config.system_mounts, *config.mounts)
     root_follows = config.rootfs_propagation in ("slave", "shared")
-    slaves = follows or root_follows
+    slaves = root_follows or any(map(follows, every))
     yield s.SetPropagation(MS_SLAVE if slaves else MS_PRIVATE)
     private = MS_PRIVATE if slaves else 0
     yield from _root(config, MS_SLAVE if root_follows else MS_PRIVATE, private)
-    for mount in (*config.system_mounts, *config.mounts):
-        yield from _mount(config, mount, 0 if _follows(mount) else private)
-    yield from _nodes(config)
-    yield s.MakeSymlinks(_DEV_LINKS)
+    bind = Trees(config).bind
+    for mount in every:
+        yield from mount_steps(config, mount, 0 if follows(mount) else private, bind)
+    yield from nodes(config)
     if config.sysctl:
         yield s.WriteSysctl(
             tuple(
@@ -69,14 +73,11 @@ def file_system(config: Config) -> Iterator[s.Step]:
 
 
 def _is_readonly_late(mount: Mount) -> bool:
+    """What the set-up still has to make mount points in."""
     options = mount.parsed
     readonly = (options.attr_set | options.recursive_set) & MOUNT_ATTR_RDONLY
-    return bool(readonly) and not mount.is_bind and mount.type in ("tmpfs", None)
-
-
-def _follows(mount: Mount) -> bool:
-    """Whether what the host mounts below the source is to show up."""
-    return any(p.flag in (MS_SLAVE, MS_SHARED) for p in mount.parsed.propagation)
+    made = mount.type == "tmpfs" and not mount.is_bind
+    return bool(readonly) and (mount.changes or made)
 
 
 def become_root(config: Config) -> Iterator[s.Step]:
@@ -84,14 +85,7 @@ def become_root(config: Config) -> Iterator[s.Step]:
     # Only now: mount points, devices and the console had to be made in these.
     for mount in (*config.system_mounts, *config.mounts):
         if _is_readonly_late(mount):
-            options = mount.parsed
-            yield s.ChangeAttributes(
-                os.fsencode(mount.destination),
-                options.attr_set,
-                options.attr_clear,
-                options.recursive_set,
-                options.recursive_clear,
-            )
+            yield _attributes(mount)
     yield s.Pivot() if config.pivot_root else s.MoveRoot()
     if config.rootfs_propagation != "private":
         yield s.RootPropagation(PROPAGATIONS[config.rootfs_propagation])
@@ -131,47 +125,69 @@ def _size_option(size: object) -> tuple[s.Option, ...]:
     return () if size is None else ((b"size", str(size).encode()),)
 
 
-def _mount(config: Config, mount: Mount, private: int) -> Iterator[s.Step]:
+def mount_steps(
+    config: Config, mount: Mount, private: int, bind: BindSteps
+) -> Iterator[s.Step]:
+    """One entry of the list of mounts; those that bind are made by ``bind``."""
     options = mount.parsed
     destination = os.fsencode(mount.destination)
-    unsupported = options.flags - {"tmpcopyup", "silent", "remount"}
-    if unsupported or mount.type == "cgroup":
-        what = ", ".join(sorted(unsupported)) or "mount type cgroup"
-        raise UnsupportedFeature(what, f"not implemented, for {mount.destination}")
-    if not _may_mount(config, mount):
+    if not mount.is_bind and mount.type in ("cgroup", "cgroup2"):
+        yield _cgroups(config, mount)
+    elif not _may_mount(config, mount):
         yield from _hosts_instead(mount, private)
         return
-    if mount.is_bind:
-        assert mount.source is not None  # by validation
-        yield s.Bind(
-            os.fsencode(mount.source),
-            destination,
-            options.recursive,
-            options.attr_set,
-            options.attr_clear,
-            options.recursive_set,
-            options.recursive_clear,
-            private,
-        )
-    elif mount.type is None:
-        if not _is_readonly_late(mount):
-            yield s.ChangeAttributes(
-                destination,
-                options.attr_set,
-                options.attr_clear,
-                options.recursive_set,
-                options.recursive_clear,
-            )
+    elif mount.changes:
+        yield from _change(config, mount)
+    elif mount.is_bind:
+        yield from bind(mount, private)
     else:
         attributes = options.attr_set | options.recursive_set
         if _is_readonly_late(mount):
             attributes &= ~MOUNT_ATTR_RDONLY
         copy_up = "tmpcopyup" in options.flags
         data = tuple(_file_system_options(config, mount))
+        assert mount.type is not None  # by validation
         kind = mount.type.encode()
         yield s.MountFilesystem(destination, kind, data, attributes, copy_up)
     for wanted in options.propagation:
         yield s.ChangePropagation(destination, wanted.flag, wanted.recursive)
+
+
+def _change(config: Config, mount: Mount) -> Iterator[s.Step]:
+    """Of what is mounted there: its attributes, and its file system's options."""
+    options = mount.parsed
+    if options.data or options.superblock:
+        yield s.Reconfigure(
+            os.fsencode(mount.destination), tuple(_file_system_options(config, mount))
+        )
+    if not _is_readonly_late(mount):
+        yield _attributes(mount)
+
+
+def _attributes(mount: Mount) -> s.ChangeAttributes:
+    options = mount.parsed
+    return s.ChangeAttributes(
+        os.fsencode(mount.destination),
+        options.attr_set,
+        options.attr_clear,
+        options.recursive_set,
+        options.recursive_clear,
+    )
+
+
+def _cgroups(config: Config, mount: Mount) -> s.MountCgroups:
+    """Read-only unless that was cleared in so many words (CVE-2022-0492)."""
+    options = mount.parsed
+    attributes = options.attr_set | options.recursive_set
+    attributes |= MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC
+    if not (options.attr_clear | options.recursive_clear) & MOUNT_ATTR_RDONLY:
+        attributes |= MOUNT_ATTR_RDONLY
+    return s.MountCgroups(
+        os.fsencode(mount.destination),
+        attributes,
+        config.namespaces.cgroup != "host",
+        mount.type == "cgroup2",
+    )
 
 
 def _may_mount(config: Config, mount: Mount) -> bool:
@@ -204,6 +220,9 @@ def _hosts_instead(mount: Mount, private: int) -> Iterator[s.Step]:
         rec_set=options.attr_set | options.recursive_set,
         propagation=private,
     )
+    if mount.type == "sysfs":
+        # The host's cgroups came along, maybe the program's own too (CVE-2023-25809).
+        yield s.Mask((os.fsencode(mount.destination) + b"/fs/cgroup",))
 
 
 def _file_system_options(config: Config, mount: Mount) -> Iterator[s.Option]:
@@ -225,23 +244,3 @@ def _maps_gid(config: Config, gid: bytes) -> bool:
         m.container_id <= int(gid) < m.container_id + m.size
         for m in config.gid_mappings
     )
-
-
-def _nodes(config: Config) -> Iterator[s.Step]:
-    directories: dict[bytes, list[tuple[bytes, Device]]] = {}
-    for device in (*config.system_devices, *config.devices):
-        parent, _, name = os.fsencode(device.path).rpartition(b"/")
-        directories.setdefault(parent or b"/", []).append((name, device))
-    for parent, devices in directories.items():
-        nodes = tuple((name, *_node(device)) for name, device in devices)
-        owned = config.namespaces.user != "host"
-        yield (s.BindNodes if owned else s.MakeNodes)(parent, nodes)
-
-
-_KINDS = {"c": stat.S_IFCHR, "u": stat.S_IFCHR, "b": stat.S_IFBLK, "p": stat.S_IFIFO}
-
-
-def _node(device: Device) -> tuple[int, int, int, int]:
-    number = 0 if device.type == "p" else os.makedev(device.major, device.minor)
-    mode = _KINDS[device.type] | device.file_mode
-    return mode, number, device.uid, device.gid

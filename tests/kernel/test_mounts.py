@@ -19,7 +19,6 @@ from aiocontainer import (
     Device,
     Mount,
     SetupError,
-    UnsupportedFeature,
     run,
 )
 from aiocontainer.config import SYSTEM_MOUNTS
@@ -412,19 +411,6 @@ async def test_a_file_system_the_kernel_lacks_is_named(rootfs: Path) -> None:
     cause = caught.value.__cause__
     assert isinstance(cause, OSError)
     assert cause.errno == errno.ENODEV
-
-
-@pytest.mark.parametrize("word", ["idmap", "copy-symlink", "src-nofollow"])
-async def test_what_is_not_there_yet_is_refused_and_not_ignored(
-    rootfs: Path, shared: Path, word: str
-) -> None:
-    mappings: dict[str, Any] = {}
-    if word == "idmap":
-        both = [{"container_id": 0, "host_id": 1000, "size": 10}]
-        mappings = {"uid_mappings": both, "gid_mappings": both}
-    mount = Mount(destination="/mnt", source=shared, options=["bind", word], **mappings)
-    with pytest.raises(UnsupportedFeature, match=word):
-        await run(with_mounts(rootfs, mount), ["true"])
 
 
 # -- where a destination leads ---------------------------------------------------------

@@ -17,12 +17,21 @@ MNT_DETACH = 2
 @contextmanager
 def tmpfs(options: bytes) -> Iterator[Path]:
     """A tmpfs with these options (``b"size=1m,nr_inodes=10"``), for a block."""
-    folder = tempfile.mkdtemp(prefix="tmpfs-")
+    folder = Path(tempfile.mkdtemp(prefix="tmpfs-"))
+    try:
+        with tmpfs_at(folder, options):
+            folder.chmod(0o755)
+            yield folder
+    finally:
+        folder.rmdir()
+
+
+@contextmanager
+def tmpfs_at(folder: Path, options: bytes = b"size=1m") -> Iterator[None]:
+    """A tmpfs on a directory that is there, for a block."""
     target = os.fsencode(folder)
     libc.call("mount", _mount, b"tmpfs", target, b"tmpfs", 0, options)
     try:
-        os.chmod(folder, 0o755)
-        yield Path(folder)
+        yield
     finally:
         libc.call("umount2", _umount2, target, MNT_DETACH)
-        os.rmdir(folder)

@@ -72,9 +72,11 @@ from .scheduling import (
     SetPersonality,
     SetScheduler,
 )
+from .trees import AttachTree, MountCgroups, PrepareTree, Reconfigure
 
 __all__ = (
     "VOCABULARY",
+    "AttachTree",
     "AwaitGate",
     "BeRootOfUserNamespace",
     "Bind",
@@ -97,6 +99,7 @@ __all__ = (
     "MakeReadonly",
     "MakeSymlinks",
     "Mask",
+    "MountCgroups",
     "MountFilesystem",
     "MoveRoot",
     "NewSessionKeyring",
@@ -108,7 +111,9 @@ __all__ = (
     "OwnStdio",
     "Passed",
     "Pivot",
+    "PrepareTree",
     "RaiseLimits",
+    "Reconfigure",
     "RootAttributes",
     "RootDirectory",
     "RootOverlay",

@@ -39,10 +39,12 @@ class Context:
         "keeps_groups",
         "known",
         "listener",
+        "mounted",
         "null",
         "pipe",
         "root",
         "stdio",
+        "trees",
         "uid",
     )
 
@@ -59,6 +61,10 @@ class Context:
         """A /dev/null that was checked to be one, for masks."""
         self.stdio: dict[int, int] = {}
         """{number in the program: descriptor here}, of a terminal."""
+        self.trees: list[int] = []
+        """Mounts that are prepared but not attached yet."""
+        self.mounted = 0
+        """Number of the mount that was attached last, for who asked for that."""
         self.uid = 0
         self.gid = 0
         self.groups: list[int] = []
@@ -95,6 +101,7 @@ def main(
             _introduce(context.pipe)
             os._exit(1)
         keep = (*context.descriptors, *context.join_files, context.init_program)
+        keep = (*keep, *context.trees)
         close_others((*keep, barrier) if barrier >= 0 else keep)
         for number in (_signal.SIGINT, _signal.SIGPIPE, _signal.SIGXFSZ):
             _signal.signal(number, _signal.SIG_DFL)  # the ones that Python changed

@@ -74,6 +74,19 @@ def change_attributes(
     os.close(target)
 
 
+def reconfigure(
+    context: Context, destination: bytes, options: tuple[Option, ...]
+) -> None:
+    """Change options (as the size) of a file system that is mounted already."""
+    target = paths.open_in_root(context.root, destination)
+    try:
+        mounts.reconfigure(target, options)
+    except OSError as error:
+        error.filename = destination
+        raise
+    os.close(target)
+
+
 def write_sysctl(_context: Context, values: tuple[tuple[bytes, bytes], ...]) -> None:
     """Write kernel parameters through a proc file system that nobody else can see."""
     try:

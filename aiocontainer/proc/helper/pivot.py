@@ -64,20 +64,17 @@ def _hide(mount_point: bytes) -> None:
 
 
 def _mount_id(descriptor: int) -> int:
-    fields = _read_file(b"/proc/self/fdinfo/%d" % descriptor).split()
+    fields = read_file(b"/proc/self/fdinfo/%d" % descriptor).split()
     return int(fields[fields.index(b"mnt_id:") + 1])
 
 
 def _read_mounts() -> Mounts:
     """{mount id: (parent's id, file system type, mount point)} of this namespace."""
     table = {}
-    for line in _read_file(b"/proc/self/mountinfo").splitlines():
+    for line in read_file(b"/proc/self/mountinfo").splitlines():
         fields = line.split(b" ")
-        mount_point = fields[4]
-        for escaped, byte in _ESCAPES:
-            mount_point = mount_point.replace(escaped, byte)
         kind = fields[fields.index(b"-") + 1]
-        table[int(fields[0])] = int(fields[1]), kind, mount_point
+        table[int(fields[0])] = int(fields[1]), kind, unescape(fields[4])
     return table
 
 
@@ -91,6 +88,14 @@ def _is_below(table: Mounts, mount: int, top: int) -> bool:
     return True
 
 
-def _read_file(path: bytes) -> bytes:
+def unescape(path: bytes) -> bytes:
+    """A path of /proc/self/mountinfo, where some bytes are written in octal."""
+    for escaped, byte in _ESCAPES:
+        path = path.replace(escaped, byte)
+    return path
+
+
+def read_file(path: bytes) -> bytes:
+    """All that a small file of the kernel says."""
     with open(path, "rb", buffering=0) as file:
         return file.readall() or b""

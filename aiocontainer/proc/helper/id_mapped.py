@@ -1,0 +1,127 @@
+"""Copies of mounts with translated owners, or with locked attributes.
+
+Both take a user namespace that isn't ours, so another process lives for a moment in it.
+"""
+
+from __future__ import annotations
+
+import _signal
+import _socket
+import errno
+import os
+import struct
+
+from ..._sys import constants as c
+from ..._sys import mounts, namespaces
+from ..._sys.libc import call, fail
+from .wire import send_descriptor
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+    Space = tuple[bytes, bytes] | int | None
+    """The texts for uid_map and gid_map, a namespace's descriptor, or any."""
+
+_TREE, _FAILED = b"t", b"f"
+
+
+def clone_tree(
+    source: bytes,
+    recursive: bool,
+    follow: bool,
+    space: Space,
+    map_recursive: bool,
+    locked: bool,
+) -> int:
+    """A detached copy of the mount at ``source``, seen through a user namespace.
+
+    With ``space`` its owners are translated by that mapping. With ``locked`` the copy
+    is made in a mount namespace that a user namespace owns: attributes that were set
+    before can't be cleared again in any such (mount_namespaces(7)).
+    """
+    ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
+    kinds = 0 if isinstance(space, int) else c.CLONE_NEWUSER
+    if locked and kinds:
+        kinds |= c.CLONE_NEWNS
+    pid, pidfd = namespaces.clone(kinds)
+    if pid == 0:
+        ours.close()
+        _live_inside(theirs, space, source, recursive, follow, locked)
+    theirs.close()
+    try:
+        if locked:
+            tree = _receive(ours, source)
+        else:
+            tree = mounts.clone_tree_at(source, recursive=recursive, follow=follow)
+        if space is not None:
+            _map_ids(tree, space, pidfd, map_recursive)
+        return tree
+    finally:
+        ours.close()
+        _signal.pidfd_send_signal(pidfd, _signal.SIGKILL)
+        os.waitid(os.P_PIDFD, pidfd, os.WEXITED)
+        os.close(pidfd)
+
+
+def _map_ids(tree: int, space: Space, pidfd: int, recursive: bool) -> None:
+    if isinstance(space, int):
+        mounts.set_id_mapping(tree, space, recursive=recursive)
+        return
+    assert space is not None
+    directory = b"/proc/%d/" % _pid_in_proc(pidfd)
+    _write(directory + b"gid_map", space[1])
+    _write(directory + b"uid_map", space[0])
+    owner = namespaces.open_namespace(directory + b"ns/user")
+    mounts.set_id_mapping(tree, owner, recursive=recursive)
+    os.close(owner)
+
+
+def _pid_in_proc(pidfd: int) -> int:
+    """The pid behind a pidfd as /proc has it, which shows the host's pid namespace."""
+    with open(b"/proc/self/fdinfo/%d" % pidfd, "rb", buffering=0) as file:
+        fields = (file.readall() or b"").split()
+    return int(fields[fields.index(b"Pid:") + 1])
+
+
+def _write(path: bytes, text: bytes) -> None:
+    file = call("open", os.open, path, os.O_WRONLY | os.O_CLOEXEC)
+    call("write", os.write, file, text, path=path)
+    os.close(file)
+
+
+def _receive(pipe: _socket.socket, source: bytes) -> int:
+    space = _socket.CMSG_SPACE(4)
+    message, ancillary, _, _ = call(
+        "recvmsg", pipe.recvmsg, 16, space, _socket.MSG_CMSG_CLOEXEC
+    )
+    if message == _TREE and ancillary:
+        tree: int = struct.unpack("i", ancillary[0][2][:4])[0]
+        return tree
+    code = int(message[1:]) if message[:1] == _FAILED else errno.ECHILD
+    return fail("open_tree", code, source)
+
+
+def _live_inside(
+    pipe: _socket.socket,
+    space: Space,
+    source: bytes,
+    recursive: bool,
+    follow: bool,
+    locked: bool,
+) -> NoReturn:
+    """Be the user namespace until the other side has what it wants."""
+    try:
+        if locked:
+            if isinstance(space, int):
+                namespaces.setns(space, c.CLONE_NEWUSER)
+                namespaces.unshare(c.CLONE_NEWNS)
+            tree = mounts.clone_tree_at(source, recursive=recursive, follow=follow)
+            send_descriptor(pipe.fileno(), _TREE, tree)
+            os.close(tree)
+        pipe.recv(1)
+    except OSError as error:
+        pipe.send(_FAILED + b"%d" % (error.errno or 0))
+        pipe.recv(1)
+    finally:
+        os._exit(0)
