@@ -45,6 +45,10 @@ class Attachments:
     def __bool__(self) -> bool:
         return bool(self._all)
 
+    def adopt(self) -> None:
+        """All were made by another program, of the same config; `detach` is ours now."""
+        self._touched = list(self._all)
+
     async def attach(self, pid: int, pidfd: int) -> None:
         """Make all, one after the other; see `Attachment.attach`."""
         for attachment in self._all:
@@ -62,8 +66,9 @@ class Attachments:
         failed: Exception | None = None
         while self._touched:
             try:
-                await self._touched.pop().detach()
+                await self._touched[-1].detach()
             except Exception as error:
                 failed = failed or error
+            self._touched.pop()  # not before: cancelled, this is called again
         if failed is not None:
             raise failed

@@ -425,7 +425,12 @@ def _killed_for_memory(cgroup: Cgroup | None) -> bool:
 
 def attachments_of(config: Config, name: str) -> list[Attachment]:
     """What a container of this config has beside processes and cgroup, in order."""
-    return []
+    if not config.hooks:
+        return []
+    from .hooks import PoststopHooks, ProgramHooks
+
+    # The last detached, and the last attached: hooks find all else made, or gone.
+    return [PoststopHooks(config, name), ProgramHooks(config, name)]
 
 
 def _refuse_limits(cgroup: Cgroup, resources: Resources) -> None:

@@ -10,6 +10,7 @@ from .cgroup import CgroupSettings
 from .container import Config, device_rules
 from .devices import DEFAULT_DEVICES, Device
 from .dns import Dns
+from .hooks import Hook, Hooks
 from .mounts import DEFAULT_MASKED_PATHS, DEFAULT_READONLY_PATHS, SYSTEM_MOUNTS, Mount
 from .namespaces import IdMapping, Namespaces, TimeOffset, TimeOffsets
 from .network import (
@@ -95,6 +96,8 @@ __all__ = (
     "Dns",
     "ExecCpuAffinity",
     "FrozenMap",
+    "Hook",
+    "Hooks",
     "HostDevice",
     "HostRootfs",
     "HugepageLimit",

@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self, TypeAlia
 
 from pydantic import AfterValidator, model_validator
 
-from .base import AbsolutePath, ConfigError, Flag, FrozenMap, StrPath, Text
+from .base import AbsolutePath, ConfigError, Flag, FrozenMap, StrPath, Text, as_map
 from .capabilities import Capabilities
 from .cgroup import CgroupSettings
 from .devices import DEFAULT_DEVICES, Device
+from .hooks import Hooks
 from .mount_ids import require_mappings
 from .mounts import (
     DEFAULT_MASKED_PATHS,
@@ -30,7 +31,7 @@ from .scheduling import (
     Personality,
     Scheduler,
 )
-from .seccomp import Seccomp
+from .seccomp import Seccomp, require_answerable
 from .shorthands import fold_shorthands
 from .sysctls import SysctlMap, require_namespaces
 
@@ -96,6 +97,13 @@ class Config(ProcessSettings):
     """False moves the mount instead: pivot_root(2) can't leave an initial ramfs."""
     rootfs_propagation: Literal["private", "slave", "shared", "unbindable"] = "private"
     """Propagation of the container's root mount."""
+    hooks: Hooks = Hooks()
+    """Programs run at turns of the container's life."""
+    annotations: Annotated[Mapping[Text, Text], *as_map] = FrozenMap()
+    """Anything, for hooks: they find it in the state."""
+    bundle: AbsolutePath | None = None
+    """Directory where hooks on the host start, and which the state names; ``None`` is
+    ``/``."""
     resources: Resources = Resources()
     cgroup: CgroupSettings = CgroupSettings()
 
@@ -146,6 +154,9 @@ class Config(ProcessSettings):
             rootfs_propagation: Literal[
                 "private", "slave", "shared", "unbindable"
             ] = ...,
+            hooks: Hooks = ...,
+            annotations: Mapping[str, str] = ...,
+            bundle: StrPath | None = ...,
             resources: Resources = ...,
             cgroup: CgroupSettings = ...,
         ) -> None: ...
@@ -224,6 +235,11 @@ class Config(ProcessSettings):
             require_readonly_cgroups("mounts", self.mounts)
         self._check_devices()
         require_namespaces(self.sysctl, self.namespaces)
+        if self.seccomp is not None and not self.no_new_privs:
+            try:
+                require_answerable(self.seccomp)
+            except ConfigError as error:
+                raise ConfigError(f"seccomp.{error.field}", error.reason) from None
         if self.time_offsets != TimeOffsets() and self.namespaces.time != "new":
             raise ConfigError("time_offsets", "needs a new time namespace")
         check_networks(self.network, self.namespaces)

@@ -7,15 +7,15 @@ Pure: no system call is made, so a plan can be printed and tested without privil
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
 from .._sys import constants as c
 from ..config import Config, ProcessSettings
 from ..errors import ConfigError
+from . import hooks, scheduling, settle
 from . import namespaces as ns
-from . import scheduling, settle
 from . import steps as s
 from .host import HostFacts
 from .mounts import become_root, file_system
@@ -125,8 +125,14 @@ def first(
         container.build,
         Part.of(_terminal(program, console=True)),
         *((_CREATED,) if stop else ()),
+        *_parts(hooks.create_container(config, name)),
         container.leave,
-        *settle.process(settings, program, tuned=tuned),
+        *settle.process(
+            settings,
+            program,
+            tuned=tuned,
+            hooks=tuple(hooks.start_container(config, name)),
+        ),
     ]
     return Plan(
         container.clone_flags,
@@ -185,7 +191,7 @@ def _check_ids(container: Frame, settings: ProcessSettings) -> None:
         check_process(container.config, settings, keeps_groups=keeps_groups)
 
 
-def _parts(steps: Iterator[s.Step]) -> tuple[Part, ...]:
+def _parts(steps: Iterable[s.Step]) -> tuple[Part, ...]:
     """Nothing for no steps, as is the case most of the time."""
     some = tuple(steps)
     return (Part.of(some),) if some else ()

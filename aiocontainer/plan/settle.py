@@ -75,10 +75,15 @@ def settle(settings: ProcessSettings) -> Settled:
 
 
 def process(
-    settings: ProcessSettings, program: Program, *, tuned: bool
+    settings: ProcessSettings,
+    program: Program,
+    *,
+    tuned: bool,
+    hooks: tuple[s.RunHook, ...] = (),
 ) -> Iterator[Part]:
     """From a finished container to the program; ``tuned`` if it is in a user namespace,
-    and the spawner has seen to what takes the host's own capabilities.
+    and the spawner has seen to what takes the host's own capabilities. ``hooks`` are
+    those of startContainer.
 
     Raises:
         UnsupportedFeature: a capability that this program can't give.
@@ -95,6 +100,10 @@ def process(
     yield _READY
     if program.gate is not None:
         yield Part.of((_gate(settled, program, program.gate),))
+    elif hooks:
+        yield Part.of((s.Stop(b"start"),))  # the answer to "ready" comes first
+    if hooks:
+        yield Part.of(hooks)
     last = (settled.umask, settled.limits, settled.bpf, settled.flags)
     if program.arguments is None:
         yield Part.of((s.ExecuteInit(program.passed, *last),))

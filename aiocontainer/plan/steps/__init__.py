@@ -36,6 +36,7 @@ from .files import (
     SetPropagation,
     WriteSysctl,
 )
+from .hooks import ExecuteHook, RunHook
 from .namespaces import (
     BeRootOfUserNamespace,
     BringUpLoopback,
@@ -87,6 +88,7 @@ __all__ = (
     "ChangeIdentity",
     "ChangePropagation",
     "Execute",
+    "ExecuteHook",
     "ExecuteInit",
     "FindUser",
     "JoinCgroups",
@@ -119,6 +121,7 @@ __all__ = (
     "RootOverlay",
     "RootPropagation",
     "RootTmpfs",
+    "RunHook",
     "SayReady",
     "SetAffinity",
     "SetDomainname",

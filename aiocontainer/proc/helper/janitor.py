@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 _PATIENCE_S = 10.0
+_PROCESS_GROUP = 4  # PIDFD_SIGNAL_PROCESS_GROUP, include/uapi/linux/pidfd.h
 
 
 class Janitor:
@@ -63,10 +64,12 @@ class Janitor:
         deadline = time.monotonic() + _PATIENCE_S
         pidfds = [pidfd for noted in self._pidfds.values() for pidfd in noted]
         for pidfd in pidfds:
-            try:
-                _signal.pidfd_send_signal(pidfd, _signal.SIGKILL)
-            except OSError:
-                pass
+            # Each leads a process group, which is all that a hook on the host is.
+            for flags in (_PROCESS_GROUP, 0):
+                try:
+                    _signal.pidfd_send_signal(pidfd, _signal.SIGKILL, None, flags)
+                except OSError:
+                    pass  # before Linux 6.9 there is no such flag
         directories = [d for noted in self._directories.values() for d in noted]
         _end_members(directories)
         _await_end(pidfds, deadline)
