@@ -181,6 +181,9 @@ if TYPE_CHECKING:
     from .proc.syscall_call import SyscallCall as SyscallCall
     from .proc.syscalls import SyscallStream as SyscallStream
     from .proc.terminal import Terminal as Terminal
+    from .runtime import KeptContainer as KeptContainer
+    from .runtime import Listed as Listed
+    from .runtime import Runtime as Runtime
     from .statistics import ContainerStats as ContainerStats
 
 __version__ = "0.1.0"
@@ -245,6 +248,7 @@ _HOMES = {
         "StallTrigger",
     ),
     "proc.process": ("Process",),
+    "runtime": ("KeptContainer", "Listed", "Runtime"),
     "statistics": ("ContainerStats",),
     "proc.result": ("ExitReason", "Result", "Usage"),
     "proc.stdio": ("DEVNULL", "PIPE", "STDOUT"),

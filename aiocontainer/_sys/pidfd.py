@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from . import constants as c
 from .libc import call, syscall
+from .procstat import read_stat
 
 _P_PIDFD = 3
 _PF_EXITING = 0x4  # include/linux/sched.h; in /proc/<pid>/stat as "flags"
@@ -61,6 +62,36 @@ def reap(pidfd: int) -> Exit | None:
     user = usage[0] + usage[1] / 1e6
     system = usage[2] + usage[3] / 1e6
     return Exit(status, user, system, usage[4] * 1024)
+
+
+def end_of(pidfd: int, pid: int) -> Exit | None:
+    """The end of a process that needs not be our child; ``None`` while it runs.
+
+    Of one that its parent hasn't waited for yet, ``/proc`` tells the status; later the
+    pidfd does, on kernels from 6.15 on.
+    """
+    if not has_ended(pidfd):
+        return None
+    ended = reap(pidfd)
+    if ended is None or ended.status is not None:
+        return ended
+    status = _status_of_zombie(pid)
+    if status is None:  # reaped while we looked
+        status = _status_of_reaped(pidfd)
+    return ended._replace(status=status)
+
+
+def _status_of_zombie(pid: int) -> int | None:
+    try:
+        os.readlink(f"/proc/{pid}/ns/net")
+    except FileNotFoundError:
+        pass  # it has no namespaces any more, and we may look
+    except OSError:
+        return None
+    stat = read_stat(pid)
+    if stat is None or not stat.is_zombie:
+        return None
+    return os.waitstatus_to_exitcode(stat.exit_code)
 
 
 def reap_by_pid(pid: int) -> bool:

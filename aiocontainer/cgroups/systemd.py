@@ -110,6 +110,11 @@ class SystemdCgroup(V2Cgroup):
         super().__init__(f"{self._scope}/{name}", wanted, required=required)
 
     @property
+    def unit(self) -> dict[str, int | str]:
+        """Where the scope is, for who opens it again: whose manager's, in which slice."""
+        return {"uid": self._uid, "slice": self._slice}
+
+    @property
     def directories(self) -> tuple[str, ...]:
         """As `Cgroup.directories`, without the scope: were it removed by us, systemd
         would not see it become empty, and never forget it."""

@@ -320,9 +320,12 @@ def _error(plan: Plan, message: bytes) -> ContainerError:
     step = plan.steps[index] if 0 <= index < len(plan.steps) else None
     text = f"{reason.split('; ')[0]}{f': {path}' if path else ''}"
     error: ContainerError
-    if isinstance(step, steps.Execute | steps.ExecuteInit):
-        name = os.fsdecode(step.arguments[0]) if isinstance(step, steps.Execute) else ""
-        error = ExecError(name or "the built-in init", text)
+    if isinstance(step, steps.Execute):
+        error = ExecError(os.fsdecode(step.arguments[0]), text)
+    elif isinstance(step, steps.AwaitGate):  # which looks for the program first
+        error = ExecError(os.fsdecode(step.program) or "the built-in init", text)
+    elif isinstance(step, steps.ExecuteInit):
+        error = ExecError("the built-in init", text)
     else:
         error = SetupError("create the process" if step is None else step.title, text)
     add_cause(error, code, path, reason)

@@ -40,7 +40,7 @@ class Process(abc.Process):
         args: tuple[str, ...],
         child: Child,
         stdio: Stdio,
-        key: int,
+        key: int | None,
         started: float,
         kill_tree: Callable[[], None],
         finish: Callable[[sys_pidfd.Exit, float], tuple[Usage, int]],
@@ -52,7 +52,8 @@ class Process(abc.Process):
             args: what was executed.
             child: its descriptors are taken over.
             stdio: its streams are taken over.
-            key: what the spawner's janitor knows it by.
+            key: what the spawner's janitor knows it by; ``None`` where that isn't to
+                end it with this program.
             started: when, by ``time.monotonic``.
             kill_tree: sends SIGKILL to it and its descendants.
             finish: called once, after its end, before anybody hears of it: what it
@@ -80,7 +81,8 @@ class Process(abc.Process):
         self._usage: Usage | None = None
         self._oom_kills = 0
         self._cause: ExitReason | None = None
-        spawner.watch_process(key, self._pidfd)
+        if key is not None:
+            spawner.watch_process(key, self._pidfd)
 
     def __repr__(self) -> str:
         state = "running" if self._usage is None else f"returncode={self._returncode}"
@@ -184,6 +186,8 @@ class Process(abc.Process):
             async with self._turn:  # anyio lets only one task watch a descriptor
                 if self.ended:
                     return
+                if self._pidfd < 0:
+                    raise anyio.ClosedResourceError
                 self._watching = (self._ends or self).fileno()
                 try:
                     await anyio.wait_readable(self._watching)
@@ -213,19 +217,24 @@ class Process(abc.Process):
 
     def look(self) -> None:
         """Collect its end if there is one, without waiting."""
-        if self._usage is not None:
+        if self._usage is not None or self._pidfd < 0:
             return
         if self._ends is not None:
             self._ends.collect()
-        ended = sys_pidfd.reap(self._pidfd)
+        ended = self._reap()
         if ended is not None:
             self._returncode = ended.status
             wall_s = time.monotonic() - self._started
             self._usage, self._oom_kills = self._finish(ended, wall_s)
-            spawner.forget(self._key)
+            if self._key is not None:
+                spawner.forget(self._key)
             if self._joined is not None:
                 self._joined.remove(self._pidfd)
             self._close_after_end()
+
+    def _reap(self) -> sys_pidfd.Exit | None:
+        """How it ended; ``None`` while it runs."""
+        return sys_pidfd.reap(self._pidfd)
 
     def _close_after_end(self) -> None:
         # Not under a task that watches it: the loop would never wake that task.
@@ -310,6 +319,18 @@ class Process(abc.Process):
             await self.wait_for_end()
             if is_killed and self._clean_up is not None:
                 await self._clean_up()
+
+    def let_go(self) -> int | None:
+        """For `Container` alone: know no more of it, whether it runs or not. Its pidfd,
+        to be reaped by, unless it has ended."""
+        if self.ended or self._pidfd < 0:
+            return None
+        if self._watching >= 0:
+            anyio.notify_closing(self._watching)
+        if self._ends is not None:
+            self._ends.close()
+        number, self._pidfd = self._pidfd, -1
+        return number
 
     def close_streams(self) -> None:
         """Close what is open of its streams and terminal."""

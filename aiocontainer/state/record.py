@@ -13,19 +13,19 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, Final, Literal, TypeAlias
 
-    Phase: TypeAlias = Literal["intent", "made", "ready"]
+    Phase: TypeAlias = Literal["intent", "ready"]
 
 VERSION: Final = 1
 """Of the format. Readers take what is older, and refuse what is newer."""
 
-PHASES: Final = ("intent", "made", "ready")
+PHASES: Final = ("intent", "ready")
 
 
 class Record:
     """One container: first what is about to be made, then what there is.
 
-    Written before the first side effect (``intent``), again when the cgroup is there
-    (``made``), and when the first process is (``ready``).
+    Written before the first side effect (``intent``), and again when cgroup and first
+    process are there (``ready``), before that process goes on.
     """
 
     __slots__ = (
@@ -43,6 +43,7 @@ class Record:
         "init",
         "owner",
         "phase",
+        "spawner",
     )
 
     def __init__(
@@ -53,6 +54,7 @@ class Record:
         phase: Phase = "intent",
         boot_id: str | None = None,
         created_ns: int | None = None,
+        spawner: Identity | None = None,
         detached: bool = False,
         args: list[str] | None = None,
         init: Identity | None = None,
@@ -67,6 +69,8 @@ class Record:
         self.id = id
         self.owner = owner
         """The program that made it, and removes it unless it is detached."""
+        self.spawner = spawner
+        """The owner's fork server, which cleans up after it if it can."""
         self.phase: Phase = phase
         self.boot_id = this_boot() if boot_id is None else boot_id
         """Nothing that is said here outlives a reboot."""
@@ -123,8 +127,9 @@ def parse(path: str, text: bytes) -> Record:
         if not _CHECKS[name](value):
             raise StateError(path, f"is damaged: {name} can't be {str(value)[:40]!r}")
     fields["owner"] = Identity(*fields["owner"])
-    if fields["init"] is not None:
-        fields["init"] = Identity(*fields["init"])
+    for name in ("init", "spawner"):
+        if fields[name] is not None:
+            fields[name] = Identity(*fields[name])
     return Record(**fields)
 
 
@@ -178,7 +183,8 @@ _CHECKS: Final[dict[str, Callable[[object], bool]]] = {
     "id": _is_text,
     "init": lambda value: value is None or _is_identity(value),
     "owner": _is_identity,
-    "phase": lambda value: value in PHASES,
+    "phase": lambda value: isinstance(value, str) and value in PHASES,
+    "spawner": lambda value: value is None or _is_identity(value),
 }
 
 

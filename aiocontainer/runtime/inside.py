@@ -1,0 +1,187 @@
+"""The processes of a container that is written down."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import secrets
+
+from .._sys import pidfd as sys_pidfd
+from ..cgroups import Cgroup, detect, open_cgroup
+from ..cgroups.saved import reopened
+from ..config import Config
+from ..errors import StatusError
+from ..proc import spawner
+from ..proc.adopted import AdoptedProcess
+from ..proc.gate import open_gate
+from ..proc.launch import Request, start_slots, usage_of
+from ..proc.process import Process
+from ..proc.result import Usage
+from ..proc.stdio import Stdio
+from ..proc.uncancelled import uncancelled
+from ..processes import Processes
+from ..state import Record, gate
+from .ledger import Ledger
+
+_let_go: list[int] = []
+"""Pidfds of children of ours that live on: to be reaped when they have ended."""
+
+
+class KeptProcesses(Processes):
+    """As `Processes`, with a `Ledger` to tell others, and maybe a gate."""
+
+    def __init__(
+        self, config: Config, ledger: Ledger, *, named_by_us: bool, gated: bool
+    ) -> None:
+        """Touch nothing; see `Processes`.
+
+        Args:
+            config: what the container is.
+            ledger: where it is written down.
+            named_by_us: its id was made up.
+            gated: the first process is to wait until it is started.
+        """
+        super().__init__(config, ledger.id, named_by_us=named_by_us, attached=(ledger,))
+        self.ledger = ledger
+        ledger.cgroup = lambda: self.cgroup
+        self._gated = gated
+        self._was_over = False
+
+    # -- for the program that makes it -------------------------------------------------
+
+    async def _begin(self, request: Request, stdio: Stdio) -> Process:
+        if not self._gated:
+            first = await super()._begin(request, stdio)
+            self.ledger.made(detached=False)
+            return first
+        async with start_slots():
+            first = self.first = await self._start_first(request, stdio)
+        self._all.add(first)
+        return first
+
+    async def _start_first(self, request: Request, stdio: Stdio) -> Process:
+        reap_let_go()
+        planned = open_cgroup(detect(), self._config.cgroup, self._name)
+        self.ledger.begin(request.names, planned.directories)
+        listening = -1
+        try:
+            if self._gated:
+                listening = self.ledger.build_gate()
+                request = dataclasses.replace(request, gate=listening)
+            return await super()._start_first(request, stdio)
+        except BaseException:
+            await uncancelled(self.ledger.detach)  # it may not have come to `attach`
+            raise
+        finally:
+            if listening >= 0:
+                os.close(listening)  # else somebody would still be behind the gate
+
+    async def let_live(self) -> None:
+        """Have the container live on without this program; its spawner knows on return.
+
+        Raises:
+            SpawnerError: there is no spawner to be had.
+        """
+        first = self.first
+        if first is not None and first._key is not None:
+            await spawner.let_live(self._key, first._key)
+
+    async def open_gate(self) -> Process:
+        """Have the first process, which waits behind the gate, execute its program.
+
+        Raises:
+            StatusError: it doesn't wait there.
+            ExecError, SetupError, HandshakeError: it can't.
+        """
+        first = self.first
+        if first is None:
+            raise StatusError("stopped" if self.ended else "created", "start")
+        folder = await self.ledger.lock()
+        try:
+            try:
+                connection = gate.knock(folder)
+            except BlockingIOError:
+                raise StatusError("created", "start: too many wait") from None
+            if connection is None:
+                status = "stopped" if self.ended else "running"
+                raise StatusError(status, "start")
+            await open_gate(connection, first.args[0])
+            gate.remove(folder)
+            await self._attachments.started(first.pid)
+        finally:
+            folder.close()
+        return first
+
+    async def _make_run_cgroup(self, key: int) -> Cgroup | None:
+        """As before, but of a name that no other program takes, and gone with this one:
+        the container isn't."""
+        if self.cgroup is None:
+            return None
+        cgroup = self.cgroup.child(f"run-{secrets.token_hex(4)}")
+        await spawner.watch_directories(key, cgroup.directories)
+        cgroup.create()
+        return cgroup
+
+    # -- for others --------------------------------------------------------------------
+
+    @property
+    def ended(self) -> bool:
+        """As `Processes.ended`; or it had, when it was loaded."""
+        return self._was_over or super().ended
+
+    def adopt(self, record: Record) -> None:
+        """Take over what another program has made, as far as it still is there."""
+        self._attachments.adopt()
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            if record.cgroup:
+                self.cgroup = reopened(record.cgroup, record.directories)
+        init = record.init
+        pidfd = None if init is None else init.open()
+        if init is None or pidfd is None:
+            self._was_over = True
+            return
+
+        def finish(ended: sys_pidfd.Exit, wall_s: float) -> tuple[Usage, int]:
+            self.watching.ending(pidfd)
+            usage = usage_of(ended, wall_s, self.cgroup)
+            self.watching.ended(init.pid, ended.status, usage, init=True)
+            return usage, (usage.oom_kills or 0) - self.kills_of_runs
+
+        args = tuple(record.args)
+        self.first = AdoptedProcess(init.pid, pidfd, args, self.kill, finish)
+        self._all.add(self.first)
+        self.watching.started(self.first)
+
+    async def release(self) -> None:
+        """End what was started from here beside the container's own program, and know
+        no more of the container; not cancellable."""
+        await uncancelled(self._release)
+
+    async def _release(self) -> None:
+        async with self._starting:
+            for process in tuple(self.later):
+                await process.end()
+            for process in self._all:
+                process.close_streams()
+            self.watching.end()
+            if self.first is not None:
+                number = self.first.let_go()
+                if number is not None:
+                    _let_go.append(number)
+            self.ledger.close()
+            self.closed = True
+            reap_let_go()
+
+
+def reap_let_go() -> None:
+    """Reap those children that lived on and have ended by now, and forget about those
+    that are no children of ours."""
+    for pidfd in tuple(_let_go):
+        try:
+            ended = os.waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOHANG)
+        except ChildProcessError:
+            ended = True  # type: ignore[assignment]
+        if ended is not None:
+            _let_go.remove(pidfd)
+            os.close(pidfd)
