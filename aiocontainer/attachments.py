@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 
@@ -44,6 +44,9 @@ class Attachments:
 
     def __bool__(self) -> bool:
         return bool(self._all)
+
+    def __iter__(self) -> Iterator[Attachment]:
+        return iter(self._all)
 
     def adopt(self) -> None:
         """All were made by another program, of the same config; `detach` is ours now."""

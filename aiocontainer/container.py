@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Iterable, Sequence
-from typing import Literal, Self, TypeAlias, Unpack
+from typing import TYPE_CHECKING, Literal, Self, TypeAlias, Unpack
 
 import anyio
 
@@ -35,6 +35,9 @@ from .proc.stdio import DEVNULL, PIPE, StdioSource, open_stdio
 from .proc.syscalls import Decide, serving
 from .processes import Processes, starting
 from .statistics import ContainerStats, sample
+
+if TYPE_CHECKING:
+    from .network.parts import NetworkStatus
 
 Status: TypeAlias = Literal["created", "running", "paused", "checkpointed", "stopped"]
 
@@ -225,6 +228,12 @@ class Container:
         """
         self._running("tell what is in force")
         return isolation_of(self._processes.resolved, self._processes.cgroup)
+
+    @property
+    def networks(self) -> tuple[NetworkStatus, ...]:
+        """The interfaces that it has by its config, with their addresses and published
+        ports, in the order of the config; empty before it runs and after."""
+        return self._processes.networks
 
     def processes(self) -> list[int]:
         """Process ids of all that runs in the container, as the caller sees them.

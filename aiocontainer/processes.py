@@ -9,14 +9,14 @@ import time
 import weakref
 from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import anyio
 
 from ._sys import pidfd as sys_pidfd
 from .attachments import Attachment, Attachments
 from .cgroups import Cgroup, detect, open_cgroup
-from .config import Config, Resources, device_rules
+from .config import Config, Loopback, Resources, device_rules
 from .errors import (
     CgroupError,
     ContainerError,
@@ -37,6 +37,9 @@ from .proc.stdio import DEVNULL, Stdio, open_stdio
 from .proc.uncancelled import uncancelled
 from .proc.verify import Verifier
 from .watching import Watching
+
+if TYPE_CHECKING:
+    from .network.parts import NetworkStatus
 
 _DYING_S: Final = 2.0
 """How long the descendants of a killed run are waited for."""
@@ -92,6 +95,15 @@ class Processes:
     def resolved(self) -> Config:
         """The config, with what this machine and user make of it."""
         return self._frame.config
+
+    @property
+    def networks(self) -> tuple[NetworkStatus, ...]:
+        """The interfaces that it has by its config."""
+        for attachment in self._attachments:
+            statuses = getattr(attachment, "statuses", None)
+            if statuses is not None:
+                return tuple(statuses)
+        return ()
 
     @property
     def network_pid(self) -> int | None:
@@ -425,12 +437,18 @@ def _killed_for_memory(cgroup: Cgroup | None) -> bool:
 
 def attachments_of(config: Config, name: str) -> list[Attachment]:
     """What a container of this config has beside processes and cgroup, in order."""
+    inner: list[Attachment] = []
+    if any(type(network) is not Loopback for network in config.network):
+        from .network.attach import Networking
+        from .proc.sockets import NetworkHelper
+
+        inner.append(Networking(config.network, NetworkHelper()))
     if not config.hooks:
-        return []
+        return inner
     from .hooks import PoststopHooks, ProgramHooks
 
     # The last detached, and the last attached: hooks find all else made, or gone.
-    return [PoststopHooks(config, name), ProgramHooks(config, name)]
+    return [PoststopHooks(config, name), *inner, ProgramHooks(config, name)]
 
 
 def _refuse_limits(cgroup: Cgroup, resources: Resources) -> None:

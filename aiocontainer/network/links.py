@@ -41,6 +41,9 @@ _RTPROT_BOOT: Final = 3
 _RT_SCOPE_UNIVERSE: Final = 0
 _RT_SCOPE_LINK: Final = 253
 _RTN_UNICAST: Final = 1
+OWN_PID: Final = 0x7FFF_FFFE
+"""Stands for the process that will send a message, where it isn't known yet: above any
+pid (PID_MAX_LIMIT of include/linux/threads.h is 2**22)."""
 _CREATE: Final = NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL
 
 
@@ -178,9 +181,14 @@ async def set_port(net: Netlink, index: int, *, hairpin: bool, isolated: bool) -
     await net.ask(message, RTM_NEWLINK)
 
 
-async def set_up(net: Netlink, index: int, *, up: bool = True) -> None:
-    """Bring an interface up, or down."""
-    await net.ask(_link_message([], index, up), RTM_NEWLINK)
+def upped(index: int) -> Message:
+    """The message (`RTM_NEWLINK`) that brings an interface up."""
+    return _link_message([], index, up=True)
+
+
+async def set_up(net: Netlink, index: int) -> None:
+    """Bring an interface up."""
+    await net.ask(upped(index), RTM_NEWLINK)
 
 
 async def set_alias(net: Netlink, index: int, alias: str) -> None:
@@ -188,10 +196,12 @@ async def set_alias(net: Netlink, index: int, alias: str) -> None:
     await net.ask(_link_message([("IFLA_IFALIAS", alias)], index), RTM_NEWLINK)
 
 
-def moved(index: int, name: str, pid: int) -> Message:
+def moved(index: int, name: str, pid: int, new_index: int | None = None) -> Message:
     """The message (`RTM_NEWLINK`) that takes an interface down and moves it to the
-    namespace of a process, under a name."""
+    namespace of a process, under a name and a number."""
     where = [("IFLA_NET_NS_PID", pid), ("IFLA_IFNAME", name)]
+    if new_index is not None:
+        where.append(("IFLA_NEW_IFINDEX", new_index))
     return _link_message(where, index, up=False)
 
 

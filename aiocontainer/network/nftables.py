@@ -22,10 +22,10 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 from .netlink import (
+    NETLINK_NETFILTER,
     NLM_F_ACK,
     NLM_F_CREATE,
     NLM_F_EXCL,
-    NETLINK_NETFILTER,
     Message,
     Netlink,
     Request,
@@ -154,7 +154,9 @@ def _message(kind: str, prefix: str, **attributes: Any) -> Message:  # noqa: ANN
 def _definition(
     table: str, bridge: str, subnets: Sequence[IpNetwork], internal: bool
 ) -> Iterator[Request]:
-    yield Request(_message("table", "TABLE", name=table, flags=_OWNER), _NEWTABLE, _CREATE)
+    yield Request(
+        _message("table", "TABLE", name=table, flags=_OWNER), _NEWTABLE, _CREATE
+    )
     for number, (name, key, data) in enumerate(_sets(), start=1):
         yield _set(table, name, key, data, number)
     for name, kind, hook, priority, rules in _chains(bridge, subnets, internal):
@@ -162,7 +164,9 @@ def _definition(
         chain = _message("chain", "CHAIN", table=table, name=name, hook=at, type=kind)
         yield Request(chain, _NEWCHAIN, _CREATE)
         for rule in rules:
-            message = _message("rule", "RULE", table=table, chain=name, expressions=rule)
+            message = _message(
+                "rule", "RULE", table=table, chain=name, expressions=rule
+            )
             yield Request(message, _NEWRULE, _APPEND)
 
 

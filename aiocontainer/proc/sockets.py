@@ -5,6 +5,7 @@ from __future__ import annotations
 import array
 import os
 import socket
+from typing import Any
 
 import anyio
 
@@ -12,7 +13,29 @@ from .._sys.libc import call
 from ..errors import HandshakeError
 from . import init_pipe, spawner
 
-__all__ = ("open_netlink",)
+__all__ = ("NetworkHelper", "open_netlink")
+
+
+class NetworkHelper:
+    """What the room of networks gets of the spawner."""
+
+    async def open_netlink(self, pidfd: int, protocol: int) -> socket.socket:
+        """See `open_netlink`."""
+        return await open_netlink(pidfd, protocol)
+
+    def new_key(self) -> int:
+        """A number for `bequeath`."""
+        return next(spawner.keys)
+
+    async def bequeath(
+        self, key: int, will: tuple[tuple[Any, ...], ...], sockets: tuple[int, ...]
+    ) -> None:
+        """See `spawner.bequeath`."""
+        await spawner.bequeath(key, will, sockets)
+
+    def forget(self, key: int) -> None:
+        """Undo `bequeath`, at once: the sockets that are held keep things alive."""
+        spawner.forget(key, at_once=True)
 
 
 async def open_netlink(pidfd: int, protocol: int) -> socket.socket:

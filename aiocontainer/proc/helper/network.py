@@ -22,14 +22,17 @@ if TYPE_CHECKING:
 _NLMSG_DONE = 3
 _HEADER = struct.Struct("=IHHII")  # struct nlmsghdr
 _BRIDGES_S = 3.0
+_OWN_PID = struct.pack("=I", 0x7FFFFFFE)
+"""Stands for ours in messages: `aiocontainer.network.links.OWN_PID`."""
 
 
 def execute(will: tuple[tuple[Any, ...], ...], sockets: list[int]) -> None:
     """Send what is to be sent; a refusal changes nothing about the rest."""
+    own = struct.pack("=I", os.getpid())
     for entry in will:
         if entry[0] == "send":
             try:
-                os.write(sockets[entry[1]], entry[2])
+                os.write(sockets[entry[1]], entry[2].replace(_OWN_PID, own))
             except OSError:
                 pass
 

@@ -1,0 +1,98 @@
+"""The network of one container: its interfaces, then its routes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from ..config import BridgeNetwork, Config, HostDevice, Loopback, Route, Veth
+from ..config.network import Attached
+from ..errors import NetworkError
+from . import links
+from .bridge import BridgePart
+from .device import DevicePart
+from .netlink import NETLINK_ROUTE, Netlink
+from .parts import Helper, NetworkStatus, Part, Place, step
+from .veth import VethPart
+
+__all__ = ("Networking", "needs_networking")
+
+
+def needs_networking(config: Config) -> bool:
+    """Whether there is more than the loopback interface, which the helper sees to."""
+    return any(not isinstance(network, Loopback) for network in config.network)
+
+
+class Networking:
+    """Attaches a container to networks; see `aiocontainer.attachments.Attachment`."""
+
+    def __init__(self, networks: Sequence[Attached], helper: Helper) -> None:
+        """Touch nothing."""
+        self._helper: Final = helper
+        self._routes = [route for route in networks if isinstance(route, Route)]
+        made = (_part(network, helper) for network in networks)
+        self._parts: Final = [part for part in made if part is not None]
+
+    @property
+    def statuses(self) -> tuple[NetworkStatus, ...]:
+        """What is attached now, in the order of the config."""
+        found = (part.status for part in self._parts)
+        return tuple(status for status in found if status is not None)
+
+    async def attach(self, pid: int, pidfd: int) -> None:
+        """Make all interfaces, then all routes.
+
+        Raises:
+            NetworkError: naming the interface and the step.
+        """
+        with step("", "open a netlink socket"):
+            sock = await self._helper.open_netlink(pidfd, NETLINK_ROUTE)
+            with Netlink(sock) as inside, Netlink.open() as host:
+                place = Place(host, inside, pid, pidfd)
+                for part in self._parts:
+                    await part.attach(place)
+                for route in self._routes:
+                    await _add_route(inside, route)
+
+    async def started(self, pid: int) -> None:
+        """Nothing is left to do."""
+
+    async def detach(self) -> None:
+        """Remove all, the last first; each is tried."""
+        failed: Exception | None = None
+        with step("", "open a netlink socket"), Netlink.open() as host:
+            for part in reversed(self._parts):
+                try:
+                    with step("", "remove an interface"):
+                        await part.detach(host)
+                except NetworkError as error:
+                    failed = failed or error
+        if failed is not None:
+            raise failed
+
+
+def _part(network: Attached, helper: Helper) -> Part | None:
+    match network:
+        case Veth():
+            return VethPart(network)
+        case BridgeNetwork():
+            return BridgePart(network, helper)
+        case HostDevice():
+            return DevicePart(network, helper)
+    return None
+
+
+async def _add_route(inside: Netlink, route: Route) -> None:
+    parts = (route.destination, route.gateway, route.source)
+    version = next(part.version for part in parts if part is not None)
+    name = route.interface or ""
+    with step(name, f"add a route to {route.destination or 'everywhere'}"):
+        link = await links.find(inside, name) if name else None
+        await links.add_route(
+            inside,
+            route.destination,
+            version=version,
+            gateway=route.gateway,
+            index=None if link is None else link.index,
+            source=route.source,
+        )

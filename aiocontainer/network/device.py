@@ -1,0 +1,137 @@
+"""A network device of the host that is lent to a container."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Sequence
+from typing import Final
+
+from ..config import HostDevice
+from ..errors import NetworkError
+from . import links
+from .netlink import NETLINK_ROUTE, NLM_F_CREATE, NLM_F_REPLACE, Netlink, Request
+from .parts import Helper, Interface, NetworkStatus, Place, Will, step
+
+_ANY_NAME: Final = "dev%d"
+"""The kernel's own choice for a device that comes back and finds its name taken."""
+
+
+class DevicePart:
+    """What `HostDevice` of a config says.
+
+    A physical device returns by itself when its namespace goes (to the machine's first
+    one), but a virtual one would be destroyed with it. So we hold the namespace by a
+    socket, and take the device back before; the spawner does, if we are lost.
+    """
+
+    def __init__(self, config: HostDevice, helper: Helper) -> None:
+        self._config = config
+        self._helper = helper
+        self._link: links.Link | None = None
+        self._addresses: tuple[Interface, ...] = ()
+        self._inside: Netlink | None = None
+        self._index = 0
+        self._key = 0
+        self.status: NetworkStatus | None = None
+
+    async def attach(self, place: Place) -> None:
+        """See `Part`."""
+        device = self._config.device
+        name = self._config.name or device
+        with step(device, "find the device"):
+            link = await links.find(place.host, device)
+        if link is None:
+            raise NetworkError(device, "find the device", "there is none of that name")
+        with step(device, "read its addresses"):
+            self._addresses = tuple(await links.addresses(place.host, link.index))
+            sock = await self._helper.open_netlink(place.pidfd, NETLINK_ROUTE)
+            self._inside = Netlink(sock)
+        with step(device, "move the device"):
+            self._link = link
+            message = links.moved(link.index, name, place.pid)
+            await place.host.ask(message, links.RTM_NEWLINK)
+            found = await links.find(place.inside, name)
+        if found is None:
+            raise NetworkError(name, "find the device", "it has gone")
+        self._index = found.index
+        await self._bequeath(self._inside, link)
+        for address in self._addresses:
+            with step(name, f"add the address {address}"):
+                await links.add_address(place.inside, found.index, address)
+        with step(name, "bring the device up"):
+            await links.set_up(place.inside, found.index)
+        self.status = NetworkStatus(name, self._addresses, device)
+
+    async def _bequeath(self, inside: Netlink, link: links.Link) -> None:
+        key = self._helper.new_key()
+        with step(link.name, "open a netlink socket"), Netlink.open() as host:
+            self._key = key
+            will = _will(self._index, link, self._addresses)
+            sockets = (inside.fileno(), host.fileno())
+            await self._helper.bequeath(key, will, sockets)
+
+    async def detach(self, host: Netlink) -> None:
+        """See `Part`."""
+        self.status = None
+        try:
+            if self._link is not None and self._inside is not None:
+                await self._take_back(host, self._inside, self._link)
+                self._link = None
+        finally:
+            if self._link is None:
+                self._let_go()
+
+    def _let_go(self) -> None:
+        if self._key:
+            self._helper.forget(self._key)
+        if self._inside is not None:
+            self._inside.close()
+        self._inside, self._key, self._index = None, 0, 0
+
+    async def _take_back(
+        self, host: Netlink, inside: Netlink, link: links.Link
+    ) -> None:
+        if not self._index:  # cancelled while it was moved
+            name = self._config.name or link.name
+            found = await links.find(inside, name)
+            self._index = 0 if found is None else found.index
+        if self._index and await links.find_index(inside, self._index) is not None:
+            await _move_back(inside, self._index, link)
+        back = await links.find(host, link.name)
+        if back is None:
+            return  # the container has destroyed it
+        for address in self._addresses:
+            await links.add_address(host, back.index, address)
+        if link.is_up:
+            await links.set_up(host, back.index)
+
+
+async def _move_back(inside: Netlink, index: int, link: links.Link) -> None:
+    """Under its name and number, or under another name if that is taken."""
+    message = links.moved(index, link.name, os.getpid(), link.index)
+    try:
+        await inside.ask(message, links.RTM_NEWLINK)
+    except OSError as error:
+        if error.errno not in (errno.EEXIST, errno.EBUSY):
+            raise
+        message = links.moved(index, _ANY_NAME, os.getpid())
+        await inside.ask(message, links.RTM_NEWLINK)
+        reason = "its name is taken, so it got another"
+        raise NetworkError(link.name, "give the device back", reason) from error
+
+
+def _will(index: int, link: links.Link, addresses: Sequence[Interface]) -> Will:
+    """The same for the spawner, whose pid is not known before; see
+    `proc.helper.network`."""
+    move = Request(links.moved(index, link.name, links.OWN_PID, link.index), 16, 0)
+    entries: list[tuple[object, ...]] = [("send", 0, move.encode(1))]
+    flags = NLM_F_CREATE | NLM_F_REPLACE
+    for number, address in enumerate(addresses, start=2):
+        message = links.address_message(link.index, address)
+        request = Request(message, links.RTM_NEWADDR, flags)
+        entries.append(("send", 1, request.encode(number)))
+    if link.is_up:
+        request = Request(links.upped(link.index), links.RTM_NEWLINK, 0)
+        entries.append(("send", 1, request.encode(99)))
+    return tuple(entries)
