@@ -18,7 +18,7 @@ from . import hooks, scheduling, settle
 from . import namespaces as ns
 from . import steps as s
 from .host import HostFacts
-from .mounts import become_root, file_system
+from .mounts import become_root, file_system, of_host
 from .parts import Part, Plan, Program, remembered
 from .users import IdFacts, Writers, check_process, resolved, writers
 
@@ -49,6 +49,8 @@ class Frame:
     """``CLONE_NEW*`` of the namespaces that later processes join."""
     time_offsets: bytes | None
     """Of a new time namespace that the spawner makes."""
+    host_steps: tuple[s.Step, ...]
+    """Done before the first process is made."""
     own_pids: bool
     """In a pid namespace of its own, whose end is everybody's end."""
 
@@ -98,6 +100,7 @@ def frame(config: Config) -> Frame:
         Part.of(become_root(config) if own_mounts else (s.OpenRoot(),)),
         sum(ns.KINDS[kind] for kind, choice in choices.items() if choice != "host"),
         ns.time_offsets(config) if "time" in new and host.is_privileged else None,
+        tuple(of_host(config, index.get("user"))) if own_mounts else (),
         choices["pid"] == "new",
     )
 
@@ -146,6 +149,7 @@ def first(
         tunings=settle.settle(settings).tunings if tuned else (),
         time_offsets=container.time_offsets,
         listens=settle.settle(settings).listens,
+        host_steps=container.host_steps,
     )
 
 

@@ -61,6 +61,25 @@ class Plan:
     """Of a new time namespace that the spawner makes for the child, in the form of
     time_namespaces(7)."""
 
+    host_steps: tuple[s.Step, ...] = ()
+    """Done with the program's rights by an intermediate process, for a child that has
+    fewer."""
+
+    @property
+    def host_wire(self) -> tuple[Any, ...]:
+        """Those steps in the form that the helper takes."""
+        return tuple(step.wire() for step in self.host_steps)
+
+    def step(self, index: int) -> s.Step | None:
+        """The step that the helper reports by this number; None for none of them."""
+        if index < -1:
+            return (
+                self.host_steps[-2 - index]
+                if -index - 2 < len(self.host_steps)
+                else None
+            )
+        return self.steps[index] if 0 <= index < len(self.steps) else None
+
     @property
     def steps(self) -> tuple[s.Step, ...]:
         """All steps, in their order."""
@@ -76,6 +95,7 @@ class Plan:
         lines = [f"/proc/<child>/{name} <- {data!r}" for name, data in self.proc_files]
         for path, *words in self.map_commands:
             lines.append(b" ".join((path, b"<child>", *words)).decode())
+        lines += [f"on the host: {step.title}" for step in self.host_steps]
         return "\n".join((*lines, *(step.title for step in self.steps)))
 
 

@@ -120,6 +120,7 @@ async def start(
         plan.namespaces,
         plan.go_through,
         plan.listens,
+        plan.host_wire,
         plan.clone_flags,
         plan.pid_namespace,
         cgroup,
@@ -317,7 +318,7 @@ def _error(plan: Plan, message: bytes) -> ContainerError:
         index, code, path, reason = init_pipe.decode_failed(message)
     except ValueError:
         return HandshakeError("the child's last message can't be read")
-    step = plan.steps[index] if 0 <= index < len(plan.steps) else None
+    step = plan.step(index)
     text = f"{reason.split('; ')[0]}{f': {path}' if path else ''}"
     error: ContainerError
     if isinstance(step, steps.Execute):
@@ -343,6 +344,11 @@ def add_cause(error: ContainerError, code: int, path: str, reason: str) -> None:
 
 async def _end(pipe: socket.socket, progress: _Progress) -> None:
     """Kill and reap the child of an abandoned start, after its HELLO if need be."""
+    if progress.pidfd < 0:
+        # They may wait for a file system of the host. A child that was made already
+        # makes itself known.
+        for intermediate in progress.intermediates:
+            sys_pidfd.send_signal(intermediate, signal.SIGKILL)
     with anyio.move_on_after(_PATIENCE_S):
         while progress.pidfd < 0 and not progress.closed:
             await anyio.wait_readable(pipe)

@@ -2,15 +2,27 @@
 
 import os
 import stat
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from aiocontainer import STDOUT, Config, IdMapping, Mount, SetupError, run
+from aiocontainer import (
+    STDOUT,
+    Capabilities,
+    Config,
+    IdMapping,
+    Mount,
+    Namespaces,
+    SetupError,
+    run,
+)
 from tests.support.capabilities import needs
 from tests.support.filesystems import tmpfs_at
-from tests.support.inside import mounts_of, shell
+from tests.support.inside import mounts_of, parse_mounts, shell
 
 pytestmark = [pytest.mark.anyio, needs("root", "mount-namespace", "pid-namespace")]
 
@@ -21,14 +33,16 @@ def anyio_backend() -> Any:
 
 
 @pytest.fixture
-def shared(tmp_path: Path) -> Path:
+def shared() -> Iterator[Path]:
     """A directory of the host with a file of user 1000, and a link to that."""
-    folder = tmp_path / "shared"
-    folder.mkdir()
-    (folder / "file").write_text("from the host\n")
-    os.chown(folder / "file", 1000, 1001)
-    (folder / "link").symlink_to("file")
-    return folder
+    # Not below pytest's own folder, which other users may not enter.
+    with tempfile.TemporaryDirectory(prefix="shared-", dir="/tmp") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        (folder / "file").write_text("from the host\n")
+        os.chown(folder / "file", 1000, 1001)
+        (folder / "link").symlink_to("file")
+        yield folder
 
 
 def bound(rootfs: Path, source: Path, *words: str, at: str = "/mnt/it") -> Config:
@@ -287,3 +301,129 @@ async def test_what_is_masked_stays_masked_when_a_mount_brings_it(
     said = await shell(config, "cat /mnt/file; touch /mnt/x || true", stderr=STDOUT)
     assert "from the host" not in said
     assert "Read-only" in said
+
+
+# -- in a user namespace ---------------------------------------------------------------
+
+MAPPED = [IdMapping(container_id=0, host_id=100_000, size=65_536)]
+
+
+def owned(rootfs: Path, *mounts: Mount, **settings: Any) -> Config:
+    return Config(
+        rootfs=rootfs,
+        namespaces=Namespaces(user="new"),
+        uid_mappings=MAPPED,
+        gid_mappings=MAPPED,
+        mounts=mounts,
+        **settings,
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "seen"),
+    [
+        pytest.param([], "65534 65534", id="not mapped"),
+        pytest.param(["idmap"], "1000 1001", id="the container's own mapping"),
+        pytest.param(["idmap=uids=1000-100000-1;gids=1001-100000-1"], "0 0", id="host"),
+        pytest.param(["idmap=uids=@1000-0-1;gids=@1001-7-1"], "0 7", id="relative"),
+        pytest.param(["idmap=uids=@1000-5-1"], "5 1001", id="users only"),
+    ],
+)
+async def test_owners_in_a_user_namespace_are_those_of_the_mapping(
+    rootfs: Path, shared: Path, words: list[str], seen: str
+) -> None:
+    mount = Mount(destination="/mnt", source=shared, options=["rbind", *words])
+    config = owned(rootfs, mount)
+    assert await shell(config, "stat -c '%u %g' /mnt/file") == seen + "\n"
+
+
+async def test_root_of_a_user_namespace_writes_as_root_of_the_host(
+    rootfs: Path, shared: Path
+) -> None:
+    mount = Mount(destination="/mnt", source=shared, options=["bind", "idmap"])
+    await shell(owned(rootfs, mount), "echo x > /mnt/new")
+    assert (shared / "new").stat().st_uid == 0
+
+
+async def test_several_trees_come_to_their_own_places(
+    own_rootfs: Path, shared: Path, tmp_path: Path
+) -> None:
+    """Those prepared on the host are counted apart from those of the child."""
+    (tmp_path / "inner").mkdir()
+    os.chown(own_rootfs / "mnt", 100_000, 100_000)
+    config = owned(
+        own_rootfs,
+        Mount(
+            destination="/mnt/link",
+            source=shared / "link",
+            options=["bind", "copy-symlink"],
+        ),
+        Mount(destination="/mnt/a", source=shared, options=["bind", "idmap"]),
+        Mount(
+            destination="/mnt/b",
+            source=shared / "file",
+            options=["bind", "dest-nofollow"],
+        ),
+        Mount(destination="/mnt/c", source=tmp_path, options=["bind", "ridmap"]),
+    )
+    script = "readlink /mnt/link; ls /mnt/a /mnt/c; cat /mnt/b"
+    said = await shell(config, script)
+    assert said.split("\n") == [
+        *("file", "/mnt/a:", "file", "link", "", "/mnt/c:", "inner"),
+        *("from the host", ""),
+    ]
+
+
+@pytest.mark.parametrize("idmap", [False, True], ids=["bind", "idmap"])
+@pytest.mark.parametrize("word", ["ro", "nosuid", "nodev", "noexec", "noatime"])
+async def test_what_the_hosts_mount_has_can_not_be_cleared_from_a_user_namespace(
+    rootfs: Path, shared: Path, tmp_path: Path, word: str, idmap: bool
+) -> None:
+    """Locked flags of mount_namespaces(7): kept, also for who may mount."""
+    clearing = {"ro": "rw", "noatime": "relatime"}.get(word, word.removeprefix("no"))
+    words = ["rbind", *(["idmap"] if idmap else [])]
+    with bound_on_itself(shared, word):
+        kept = Mount(destination="/mnt", source=shared, options=words)
+        config = owned(rootfs, kept, capabilities=Capabilities.of("SYS_ADMIN"))
+        script = f"mount -o remount,bind,{clearing} /mnt; cat /proc/self/mountinfo"
+        mounts = parse_mounts(await shell(config, script, seccomp=None))
+        assert word in mounts["/mnt"].options
+        asked = Mount(destination="/mnt", source=shared, options=[*words, clearing])
+        with pytest.raises(SetupError) as caught:
+            await run(owned(rootfs, asked), ["true"])
+    cause = caught.value.__cause__
+    assert isinstance(cause, PermissionError)
+    assert any("locked" in note for note in cause.__notes__)
+
+
+@contextmanager
+def bound_on_itself(folder: Path, word: str) -> Iterator[None]:
+    """Mount a directory of the host on itself, with one attribute."""
+    from aiocontainer._sys import mounts
+    from aiocontainer.config import parse_options
+
+    place = os.open(folder, os.O_PATH)
+    tree = mounts.clone_tree(place)
+    try:
+        wanted = parse_options([word])
+        mounts.set_attributes(tree, wanted.attr_set, wanted.attr_clear)
+        mounts.attach(tree, place)
+    finally:
+        os.close(tree)
+        os.close(place)
+    try:
+        yield
+    finally:
+        mounts.unmount_detach(os.fsencode(folder))
+
+
+async def test_a_failure_on_the_host_names_the_step_and_leaves_nothing(
+    rootfs: Path, tmp_path: Path
+) -> None:
+    missing = tmp_path / "missing"
+    mount = Mount(destination="/mnt", source=missing, options=["bind", "idmap"])
+    for _ in range(3):
+        with pytest.raises(SetupError) as caught:
+            await run(owned(rootfs, mount), ["true"])
+        assert caught.value.step == f"prepare tree {missing}"
+        assert isinstance(caught.value.__cause__, FileNotFoundError)

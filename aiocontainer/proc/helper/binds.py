@@ -95,10 +95,15 @@ def _set_up(
     rec_clr: int,
     propagation: int,
 ) -> None:
-    if attr_set or attr_clr:
-        mounts.set_attributes(tree, attr_set, attr_clr)
-    if rec_set or rec_clr:
-        mounts.set_attributes(tree, rec_set, rec_clr, recursive=True)
+    try:
+        if attr_set or attr_clr:
+            mounts.set_attributes(tree, attr_set, attr_clr)
+        if rec_set or rec_clr:
+            mounts.set_attributes(tree, rec_set, rec_clr, recursive=True)
+    except PermissionError as error:
+        if attr_clr or rec_clr:
+            error.add_note("what is to be cleared is locked, from outside")
+        raise
     if propagation:
         mounts.set_attributes(tree, propagation=propagation, recursive=True)
 

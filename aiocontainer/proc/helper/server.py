@@ -101,6 +101,7 @@ class Spawner:
         self._own_pid_namespace = open_namespace(b"/proc/self/ns/pid")
         self.init_program = init_program.make()
         self.janitor = Janitor()
+        self._trees: list[int] = []
         self._is_over = False
         self._is_intermediate = False
         # We hold a pidfd of everything that runs: the limit is for the programs.
@@ -178,12 +179,13 @@ class Spawner:
 
     def _start(self, fields: list[Any], descriptors: list[int]) -> None:
         pipe = descriptors[0]
-        key, paths, go_through, listens, *rest = fields
+        key, paths, go_through, listens, host_steps, *rest = fields
         try:
             for path in paths:
                 descriptors.append(open_namespace(path))  # noqa: PERF401
-            if go_through or listens:
-                self._launch_inside(key, go_through, listens, rest, descriptors)
+            if go_through or listens or host_steps:
+                before = (go_through, listens, host_steps)
+                self._launch_inside(key, before, rest, descriptors)
             else:
                 self._launch(key, rest, descriptors)
         except OSError as error:
@@ -192,20 +194,20 @@ class Spawner:
     def _launch_inside(
         self,
         key: int,
-        go_through: tuple[tuple[int, int], ...],
-        listens: bool,
+        before: tuple[Any, ...],
         fields: list[Any],
         descriptors: list[int],
     ) -> None:
         """Start from inside joined namespaces, so that the child is born in them; or
-        by a process that stays to send the child's listener.
+        by a process that stays to send the child's listener, or that does steps which
+        take the host's rights.
 
         There is no way back out of a user namespace, so an intermediate goes in. It is
         a CLONE_PARENT child too: its own CLONE_PARENT child then is the program's.
         """
         pid, pidfd = clone(c.CLONE_PARENT)
         if pid == 0:
-            self._intermediate(key, go_through, listens, fields, descriptors)
+            self._intermediate(key, before, fields, descriptors)
         self.janitor.adopt(key, pidfd)
         hello = init_pipe.encode_hello(init_pipe.INTERMEDIATE, pid)
         wire.send_descriptor(descriptors[0], hello, pidfd)
@@ -213,12 +215,15 @@ class Spawner:
     def _intermediate(
         self,
         key: int,
-        go_through: tuple[tuple[int, int], ...],
-        listens: bool,
+        before: tuple[Any, ...],
         fields: list[Any],
         descriptors: list[int],
     ) -> NoReturn:
+        go_through, listens, host_steps = before
         try:
+            self._trees = child.run_host_steps(
+                child.Context(descriptors, (), self.init_program), host_steps
+            )
             fields[_PROC_FILES] = _write_own_files(fields[_PROC_FILES])
             self._is_intermediate = True
             tune(0, fields[_TUNINGS])  # inherited
@@ -276,6 +281,7 @@ class Spawner:
                 if pid == 0:
                     context = child.Context(descriptors, join, self.init_program)
                     context.handover = handover
+                    context.trees = self._trees
                     self._be_child(context, barrier, steps, fault)
             finally:
                 if weak:
