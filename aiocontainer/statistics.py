@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Final
 
-from .cgroups import Cgroup, CgroupStats
-from .network.interfaces import NetworkInterface, read_interfaces
+from .cgroups import Cgroup, CgroupStats, Reading
+from .network.interfaces import NetworkInterface, parse_net_dev, read_net_dev
 
-__all__ = ("ContainerStats", "sample")
+__all__ = ("ContainerMeter", "ContainerStats", "sample")
+
+_NET_DEV: Final = "net/dev"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,21 +28,48 @@ class ContainerStats(CgroupStats):
             data["network_interfaces"] = [one.to_dict() for one in self.interfaces]
         return data
 
+    def _parse(self, name: str, reading: Reading) -> Any:  # noqa: ANN401  any field
+        if name == "interfaces":
+            return parse_net_dev(reading.more.get(_NET_DEV, b"").decode())
+        return CgroupStats._parse(self, name, reading)
 
-_FIELDS = tuple(field.name for field in fields(CgroupStats))
+
+class ContainerMeter:
+    """Samples a container again and again.
+
+    Args:
+        cgroup: the container's.
+        pid: a process in its own network namespace, or ``None``.
+        keeps: see `Cgroup.meter`.
+    """
+
+    def __init__(self, cgroup: Cgroup, pid: int | None, *, keeps: bool = False) -> None:
+        self._meter = cgroup.meter(keeps=keeps)
+        self._pid = pid
+
+    def read(self) -> ContainerStats:
+        """A sample, now. Raises ``OSError`` as `Meter.read_again`."""
+        reading = self._meter.read_again()
+        if self._pid is not None:
+            reading.more[_NET_DEV] = read_net_dev(self._pid)
+        return ContainerStats.of(reading)
+
+    def release(self) -> None:
+        """Hold no descriptor until the next sample."""
+        self._meter.release()
 
 
-def sample(
-    cgroup: Cgroup, pid: int | None, previous: ContainerStats | None = None
-) -> ContainerStats:
+def sample(cgroup: Cgroup, pid: int | None) -> ContainerStats:
     """Read everything now.
 
     Args:
         cgroup: the container's.
         pid: a process in its own network namespace, or ``None``.
-        previous: see `Cgroup.stats`.
+
+    Raises:
+        CgroupError: the cgroup is gone.
     """
-    counted = cgroup.stats(previous)
-    interfaces = () if pid is None else read_interfaces(pid)
-    values = {name: getattr(counted, name) for name in _FIELDS}
-    return ContainerStats(**values, interfaces=interfaces)
+    reading = cgroup.read_now()
+    if pid is not None:
+        reading.more[_NET_DEV] = read_net_dev(pid)
+    return ContainerStats.of(reading)

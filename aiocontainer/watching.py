@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any, cast
 
 from .cgroups import Cgroup
-from .errors import CgroupError, ConfigError, UnsupportedFeature
+from .errors import ConfigError, UnsupportedFeature
 from .notify import (
     TRIGGER_OF_LEVEL,
     CgroupEventsSource,
@@ -37,7 +37,7 @@ from .notify import (
 from .notify.exits import ExitSource
 from .proc.process import Process
 from .proc.result import Usage
-from .statistics import ContainerStats, sample
+from .statistics import ContainerMeter, ContainerStats
 
 
 class Watching:
@@ -98,22 +98,17 @@ class Watching:
         self, cgroup: Cgroup, pid: int | None, interval_s: float
     ) -> Sampler[ContainerStats]:
         """Statistics on a schedule; ``pid`` as for `statistics.sample`."""
-        previous: ContainerStats | None = None
+        meter = ContainerMeter(cgroup, pid, keeps=True)
 
         def read() -> ContainerStats:
-            nonlocal previous
             was_over = self._over
             if self._first is not None:
                 self._first.look()  # nobody else may be waiting for its end
             if self._over and not was_over:
                 raise OSError(errno.ENODEV, "the last sample has been taken")
-            try:
-                previous = sample(cgroup, pid, previous)
-            except CgroupError as error:  # the sampler knows what ENODEV means
-                raise error.__cause__ or error from None
-            return previous
+            return meter.read()
 
-        sampler = Sampler(read, interval_s)
+        sampler = Sampler(read, interval_s, release=meter.release)
         if self._over:
             sampler.end()
         self._samplers.add(sampler)

@@ -8,6 +8,7 @@ from .base import Cgroup, Entry
 from .detect import Hierarchy, Layout, detect
 from .group import CGroup
 from .leftovers import collect
+from .meter import Meter, Reading
 from .open import open_cgroup, prune_parents
 from .stats import CgroupStats, Usage
 
@@ -18,6 +19,8 @@ __all__ = (
     "Entry",
     "Hierarchy",
     "Layout",
+    "Meter",
+    "Reading",
     "Usage",
     "collect",
     "detect",

@@ -10,6 +10,7 @@ from ..errors import ConfigError
 
 if TYPE_CHECKING:
     from ..config import Resources
+    from .meter import Meter, Reading
     from .stats import CgroupStats, Usage
 
 __all__ = ("PARENT", "Cgroup", "Entry", "check_name", "check_parent")
@@ -142,16 +143,21 @@ class Cgroup(Protocol):
     def pids(self, *, recursive: bool = True) -> list[int]:
         """Processes inside, as numbered in our pid namespace. Empty once it is gone."""
 
-    def stats(self, previous: CgroupStats | None = None) -> CgroupStats:
+    def stats(self) -> CgroupStats:
         """Everything that it counts.
-
-        Args:
-            previous: the sample before this one, of which those values are taken over
-                that change only by being set: limits and cpusets. Saves a third of
-                the work where samples are taken again and again.
 
         Raises:
             CgroupError: it is gone.
+        """
+
+    def read_now(self) -> Reading:
+        """What `stats` is made of. Raises `CgroupError` as it does."""
+
+    def meter(self, *, keeps: bool = False) -> Meter:
+        """What samples it again and again, with less work than `stats`.
+
+        Args:
+            keeps: may hold its files open; `Meter.release` closes them.
         """
 
     def usage(self) -> Usage:

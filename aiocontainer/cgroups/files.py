@@ -6,14 +6,14 @@ The parsers are pure functions of the text, tested on files captured from real k
 from __future__ import annotations
 
 import os
-from typing import Final, Self
+from typing import Final
 
 from .._sys import libc
 from .._sys.libc import call
 
 __all__ = (
     "UNLIMITED_V1_BYTES",
-    "Directory",
+    "limit_v1",
     "parse_flat",
     "parse_limit",
     "parse_limit_v1",
@@ -35,21 +35,17 @@ UNLIMITED_V1_BYTES: Final = 0x7FFF_FFFF_FFFF_F000
 machines with larger pages (PAGE_COUNTER_MAX in include/linux/page_counter.h)."""
 
 
-def read_bytes(path: str, directory: int | None = None) -> bytes:
+def read_bytes(path: str) -> bytes:
     """The whole content of a small kernel file.
-
-    Args:
-        path: of the file.
-        directory: descriptor of what a relative path starts from.
 
     Raises:
         OSError: as open(2) and read(2); ``ENODEV`` when the cgroup is being removed.
     """
-    # A sample is some 40 of these, so the door to the kernel is entered only where a
-    # test stands in it.
+    # What is read most often: the door to the kernel is entered only where a test
+    # stands in it.
     if libc.fault is not None:
         libc.fault("open")
-    fd = os.open(path, _READ, dir_fd=directory)
+    fd = os.open(path, _READ)
     try:
         data = os.read(fd, _CHUNK)
         # A file of one record comes in one read; only lists of pids (a record for
@@ -59,46 +55,6 @@ def read_bytes(path: str, directory: int | None = None) -> bytes:
     finally:
         os.close(fd)
     return data
-
-
-class Directory:
-    """Files of one directory, which stays open for the length of a block: finding a
-    file by its whole path is a quarter of what it costs to read it."""
-
-    __slots__ = ("_fd", "_path")
-
-    def __init__(self, path: str) -> None:
-        self._path = path
-        self._fd = -1
-
-    def __enter__(self) -> Self:
-        self._fd = os.open(self._path, _READ | os.O_DIRECTORY)
-        return self
-
-    def __exit__(self, kind: object, error: object, trace: object) -> None:
-        os.close(self._fd)
-        if isinstance(error, OSError) and isinstance(error.filename, str):
-            error.filename = f"{self._path}/{error.filename}"
-
-    def text(self, name: str) -> str:
-        """The whole text of a file. Raises ``OSError`` as `read_bytes`."""
-        return read_bytes(name, self._fd).decode()
-
-    def number(self, name: str) -> int:
-        """The one number in a file. Raises ``OSError`` as `read_bytes`."""
-        return int(read_bytes(name, self._fd))
-
-    def optional(self, name: str) -> str | None:
-        """The text, or ``None`` where the kernel has no such file."""
-        try:
-            return read_bytes(name, self._fd).decode()
-        except FileNotFoundError:
-            return None
-
-    def limit(self, name: str) -> int | None:
-        """The number in a file; ``None`` where there is no such file, or no limit."""
-        text = self.optional(name)
-        return None if text is None else parse_limit(text)
 
 
 def read(path: str) -> str:
@@ -154,7 +110,11 @@ def parse_limit(text: str) -> int | None:
 
 def parse_limit_v1(text: str) -> int | None:
     """Read a v1 limit in bytes, where "none" is written as an enormous number."""
-    number = int(text)
+    return limit_v1(int(text))
+
+
+def limit_v1(number: int) -> int | None:
+    """A v1 limit in bytes; ``None`` for those enormous ones that are none."""
     return None if number < 0 or number >= 0x7FFF_FFFF_FFFF_0000 else number
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from ..errors import ControllerMissing, UnsupportedFeature
 from .base import Entry, check_name
+from .meter import Folder, Meter, Part, Reading, Texts
 from .stats import CgroupStats, Usage
 
 if TYPE_CHECKING:
@@ -77,9 +78,35 @@ class NoCgroup:
         """Nobody is in it."""
         return []
 
-    def stats(self, previous: CgroupStats | None = None) -> CgroupStats:
+    def stats(self) -> CgroupStats:
         """Nothing is counted."""
         return CgroupStats(version=1)
+
+    def read_now(self) -> Reading:
+        """Nothing is read."""
+        return self.meter().read()
+
+    def meter(self, *, keeps: bool = False) -> Meter:
+        """Nothing is read."""
+        return Meter(1, self, keeps=keeps)
+
+    limits_set: Final = 0
+
+    def parts(self) -> Mapping[str, Part]:
+        """Nothing."""
+        return {}
+
+    def settled(self, texts: Texts) -> Collection[str]:
+        """Nothing changes."""
+        return ()
+
+    def other_kills(self) -> int:
+        """None is known of."""
+        return 0
+
+    def follow_up(self, texts: Texts) -> Sequence[Folder]:
+        """Nothing."""
+        return ()
 
     def usage(self) -> Usage:
         """Nothing is known."""

@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from .conversions import or_word
-from .files import parse_flat, parse_limit, read, read_number, read_optional
+from .files import parse_flat, parse_limit, read_number
+from .meter import Texts
 from .stats import PidsStats
 from .writes import Reader, Write
 
 if TYPE_CHECKING:
     from ..config import Resources
 
-__all__ = ("limits", "peak", "stats")
+__all__ = ("FILES", "LIMIT_FILES", "OPTIONAL_FILES", "limits", "parse", "peak")
 
 
-def stats(directory: str) -> PidsStats:
-    """Read the controller's four files."""
-    events = read_optional(directory + "/pids.events")
+FILES: Final = ("pids.current", "pids.max")
+OPTIONAL_FILES: Final = ("pids.peak", "pids.events")
+LIMIT_FILES: Final = frozenset({"pids.max"})
+
+
+def parse(texts: Texts) -> PidsStats:
+    """The controller's four files."""
+    highest, events = (texts.get(name, b"") for name in OPTIONAL_FILES)
     return PidsStats(
-        current=int(read(directory + "/pids.current")),
-        limit=parse_limit(read(directory + "/pids.max")),
-        peak=peak(directory),
-        failures=0 if events is None else parse_flat(events).get("max", 0),
+        current=int(texts["pids.current"]),
+        limit=parse_limit(texts["pids.max"].decode()),
+        peak=int(highest) if highest else None,
+        failures=parse_flat(events.decode()).get("max", 0),
     )
 
 

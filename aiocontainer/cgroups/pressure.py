@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-import errno
-
-from .files import read
+from .meter import Texts
 from .stats import Pressure, PressureLine
 
-__all__ = ("parse_pressure", "pressure")
+__all__ = ("parse_pressure", "pressure_in")
 
 
-def pressure(directory: str, resource: str) -> Pressure | None:
-    """Read ``cpu``, ``memory`` or ``io`` pressure; ``None`` where PSI is off."""
-    try:
-        return parse_pressure(read(f"{directory}/{resource}.pressure"))
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        if error.errno == errno.EOPNOTSUPP:  # psi=0, or cgroup.pressure 0
-            return None
-        raise
+def pressure_in(texts: Texts, resource: str) -> Pressure | None:
+    """``cpu``, ``memory`` or ``io`` pressure of a sample; ``None`` where PSI is off."""
+    text = texts.get(f"{resource}.pressure")
+    return None if text is None else parse_pressure(text.decode())
 
 
 def parse_pressure(text: str) -> Pressure | None:

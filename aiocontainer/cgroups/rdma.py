@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from .conversions import or_word
-from .files import parse_flat, parse_nested, read_optional
+from .files import parse_flat, parse_nested
+from .meter import Texts
 from .stats import RdmaStats
 from .writes import Reader, Write, undo_keyed
 
 if TYPE_CHECKING:
     from ..config import Resources
 
-__all__ = ("misc_limits", "misc_stats", "rdma_limits", "rdma_stats")
+__all__ = (
+    "MISC_FILES",
+    "RDMA_FILES",
+    "misc_limits",
+    "parse_misc",
+    "parse_rdma",
+    "rdma_limits",
+)
 
 
-def rdma_stats(directory: str) -> dict[str, RdmaStats]:
+RDMA_FILES: Final = ("rdma.current", "rdma.max")
+MISC_FILES: Final = ("misc.current",)
+
+
+def parse_rdma(texts: Texts) -> dict[str, RdmaStats]:
     """Device -> its figures."""
-    used = parse_nested(read_optional(directory + "/rdma.current") or "")
-    limits = parse_nested(read_optional(directory + "/rdma.max") or "")
+    used, limits = (parse_nested(texts.get(n, b"").decode()) for n in RDMA_FILES)
     return {name: _one(used[name], limits.get(name, {})) for name in used}
 
 
@@ -35,9 +46,9 @@ def _one(used: dict[str, str], limits: dict[str, str]) -> RdmaStats:
     )
 
 
-def misc_stats(directory: str) -> dict[str, int]:
+def parse_misc(texts: Texts) -> dict[str, int]:
     """Resource -> how much is in use."""
-    return parse_flat(read_optional(directory + "/misc.current") or "")
+    return parse_flat(texts.get("misc.current", b"").decode())
 
 
 def rdma_limits(resources: Resources, read: Reader) -> list[Write]:

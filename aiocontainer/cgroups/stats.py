@@ -3,13 +3,19 @@
 Times are nanoseconds as the kernel counts them (pressure totals microseconds), sizes
 are bytes. ``None`` is a figure that this kernel or hierarchy doesn't have. `to_dict`
 gives the ``data`` field of ``runc events --stats``, name for name.
+
+A sample holds what the kernel's files said at its moment, and parses each part when it
+is first looked at: who wants one figure of 500 containers doesn't pay for all.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Final, TypeAlias
+from dataclasses import MISSING, dataclass, field, fields
+from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
+
+if TYPE_CHECKING:
+    from .meter import Reading
 
 __all__ = (
     "BlkioStats",
@@ -299,8 +305,43 @@ class RdmaStats:
     hca_objects_limit: int | None
 
 
+class _Parsed:
+    """A record whose fields are parsed when they are first asked for."""
+
+    __slots__ = ("_reading",)
+    _reading: Reading
+
+    @classmethod
+    def of(cls, reading: Reading) -> Self:
+        """The record of what the files said."""
+        record = cls.__new__(cls)
+        object.__setattr__(record, "_reading", reading)
+        return record
+
+    if not TYPE_CHECKING:  # else a checker would take any name for a field
+
+        def __getattr__(self, name: str) -> object:
+            # Asked only while the slot of a field is empty.
+            if name == "_reading" or name not in self.__dataclass_fields__:
+                raise AttributeError(name)
+            value = self._parse(name, self._reading)
+            object.__setattr__(self, name, value)
+            return value
+
+    def _parse(self, name: str, reading: Reading) -> Any:  # noqa: ANN401  any field
+        if name == "version":
+            return reading.version
+        part = reading.parts.get(name)
+        if part is not None:
+            return part.parse(reading)
+        default = next(one for one in fields(self) if one.name == name)  # type: ignore[arg-type]
+        if default.default_factory is not MISSING:
+            return default.default_factory()
+        return default.default
+
+
 @dataclass(frozen=True, slots=True)
-class CgroupStats:
+class CgroupStats(_Parsed):
     """One sample of everything that a cgroup counts."""
 
     version: int

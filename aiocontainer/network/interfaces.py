@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import errno
+import os
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
-__all__ = ("NetworkInterface", "parse_net_dev", "read_interfaces")
+__all__ = ("NetworkInterface", "parse_net_dev", "read_interfaces", "read_net_dev")
+
+_CHUNK: Final = 16_384
+_PAGE: Final = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +53,27 @@ def parse_net_dev(text: str) -> tuple[NetworkInterface, ...]:
     return tuple(found)
 
 
-def read_interfaces(pid: int) -> tuple[NetworkInterface, ...]:
-    """Interfaces of the network namespace that ``pid`` is in; none if it has ended."""
+def read_net_dev(pid: int) -> bytes:
+    """``/proc/<pid>/net/dev`` of the network namespace that ``pid`` is in; nothing if
+    it has ended."""
     try:
-        with open(f"/proc/{pid}/net/dev") as file:
-            return parse_net_dev(file.read())
+        fd = os.open(f"/proc/{pid}/net/dev", os.O_RDONLY | os.O_CLOEXEC)
     except (FileNotFoundError, ProcessLookupError):
-        return ()
+        return b""
     except OSError as error:
         if error.errno == errno.EINVAL:  # a zombie has left its namespaces
-            return ()
+            return b""
         raise
+    try:
+        # A line for each interface, and as many lines in one read as fit a page.
+        data = os.read(fd, _CHUNK)
+        while len(data) >= _PAGE // 2 and (more := os.read(fd, _CHUNK)):
+            data += more
+    finally:
+        os.close(fd)
+    return data
+
+
+def read_interfaces(pid: int) -> tuple[NetworkInterface, ...]:
+    """Interfaces of the network namespace that ``pid`` is in; none if it has ended."""
+    return parse_net_dev(read_net_dev(pid).decode())

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aiocontainer.cgroups import pids
+from aiocontainer.cgroups import hugetlb, pids
 from aiocontainer.cgroups.conversions import (
     io_weight,
     shares_from_weight,
@@ -17,7 +17,6 @@ from aiocontainer.cgroups.conversions import (
 )
 from aiocontainer.cgroups.v1 import blkio, cpu, memory
 from aiocontainer.cgroups.v1 import controllers as v1
-from aiocontainer.cgroups.v1 import hugetlb as hugetlb_v1
 from aiocontainer.cgroups.v2 import controllers as v2
 from aiocontainer.cgroups.v2 import cpu as cpu_v2
 from aiocontainer.cgroups.v2 import io as io_v2
@@ -311,7 +310,7 @@ def test_v2_weights_are_converted_unless_bfq_takes_them(
 
 def test_reservations_of_huge_pages_may_be_missing_and_the_limit_may_not() -> None:
     wanted = resources(hugepage_limits=[{"page_size": "2MB", "limit_bytes": "4MiB"}])
-    writes = hugetlb_v1.limits(wanted, {}.get)
+    writes = hugetlb.limits_v1(wanted, {}.get)
     assert [(w.file, w.optional) for w in writes] == [
         ("hugetlb.2MB.limit_in_bytes", False),
         ("hugetlb.2MB.rsvd.limit_in_bytes", True),

@@ -1,12 +1,15 @@
 """Figures read from files that real kernels wrote."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
+from aiocontainer.cgroups.meter import Folder, Meter, Part, Texts
 from aiocontainer.cgroups.stats import CgroupStats, MemoryCounter
 from aiocontainer.cgroups.v1 import controllers as v1
+from aiocontainer.cgroups.v1 import memory
 from aiocontainer.cgroups.v2 import controllers as v2
 
 DATA = Path(__file__).parent.parent / "data"
@@ -19,14 +22,44 @@ def v1_paths() -> dict[str, str]:
     return {name: str(DATA / "cgroup_v1" / name / "busy") for name in names}
 
 
+class Captured:
+    """A cgroup whose files were captured."""
+
+    limits_set = 0
+
+    def __init__(
+        self, parts: Mapping[str, Part], paths: Mapping[str, str] | None = None
+    ) -> None:
+        self._parts = parts
+        self._paths = paths or {}
+
+    def parts(self) -> Mapping[str, Part]:
+        return self._parts
+
+    def settled(self, texts: Texts) -> set[str]:
+        return memory.settled(texts)
+
+    def other_kills(self) -> int:
+        return 0
+
+    def follow_up(self, texts: Texts) -> list[Folder]:
+        return v1.follow_up(self._paths, texts)
+
+
+def v1_captured(unified: str | None = None) -> Captured:
+    return Captured(v1.parts(v1_paths(), unified), v1_paths())
+
+
 def v1_stats() -> CgroupStats:
-    return v1.read_stats(v1_paths(), str(DATA / "cgroup_v2/hybrid/busy"))
+    captured = v1_captured(str(DATA / "cgroup_v2/hybrid/busy"))
+    return CgroupStats.of(Meter(1, captured).read())
 
 
 def v2_stats(machine: str) -> CgroupStats:
     folder = DATA / "cgroup_v2" / machine / "busy"
     controllers = (folder / "cgroup.controllers").read_text().split()
-    return v2.read_stats(str(folder), controllers)
+    captured = Captured(v2.parts(str(folder), controllers))
+    return CgroupStats.of(Meter(2, captured).read())
 
 
 def text(path: str) -> str:
@@ -70,7 +103,7 @@ def test_pressure_of_a_hybrid_machine_comes_from_the_cgroup2_twin() -> None:
 
 
 def test_without_a_cgroup2_twin_there_is_no_pressure() -> None:
-    found = v1.read_stats(v1_paths(), None)
+    found = CgroupStats.of(Meter(1, v1_captured()).read())
     assert found.cpu is not None
     assert found.cpu.pressure is None
 

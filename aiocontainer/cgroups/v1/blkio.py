@@ -2,41 +2,77 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from ..conversions import or_word
 from ..files import read_optional
-from ..stats import BlkioStats, IoEntry, Pressure
+from ..meter import Texts
+from ..pressure import pressure_in
+from ..stats import BlkioStats, IoEntry
 from ..writes import Reader, Write, undo_keyed
 
 if TYPE_CHECKING:
     from ...config import Resources
 
-__all__ = ("limits", "parse_entries", "stats", "transferred")
+__all__ = (
+    "BFQ_FILES",
+    "OPTIONAL_FILES",
+    "has_bfq",
+    "limits",
+    "parse",
+    "parse_entries",
+    "transferred",
+)
 
 
-def stats(directory: str, pressure: Pressure | None = None) -> BlkioStats:
-    """Read the transfers: as BFQ counts them where it schedules, else as the throttle
-    layer does, which sees every device."""
-    serviced = _entries(directory, "bfq.io_serviced_recursive")
-    if not serviced:
-        return BlkioStats(
-            service_bytes=_entries(directory, "throttle.io_service_bytes_recursive"),
-            serviced=_entries(directory, "throttle.io_serviced_recursive"),
-            pressure=pressure,
-        )
-    # All but the first two are there only with CONFIG_BFQ_CGROUP_DEBUG.
-    return BlkioStats(
-        service_bytes=_entries(directory, "bfq.io_service_bytes_recursive"),
-        serviced=serviced,
-        queued=_entries(directory, "bfq.io_queued_recursive"),
-        service_time_ns=_entries(directory, "bfq.io_service_time_recursive"),
-        wait_time_ns=_entries(directory, "bfq.io_wait_time_recursive"),
-        merged=_entries(directory, "bfq.io_merged_recursive"),
-        time_ms=_entries(directory, "bfq.time_recursive"),
-        sectors=_entries(directory, "bfq.sectors_recursive"),
-        pressure=pressure,
+_PROBE: Final = "blkio.bfq.io_serviced_recursive"
+OPTIONAL_FILES: Final = (
+    _PROBE,
+    "blkio.throttle.io_service_bytes_recursive",
+    "blkio.throttle.io_serviced_recursive",
+)
+BFQ_FILES: Final = tuple(
+    f"blkio.bfq.{name}_recursive"
+    for name in (
+        *("io_service_bytes", "io_queued", "io_service_time", "io_wait_time"),
+        *("io_merged", "time", "sectors"),
     )
+)
+"""Read where BFQ schedules; all but the first are there only with
+CONFIG_BFQ_CGROUP_DEBUG."""
+
+
+def has_bfq(texts: Texts) -> bool:
+    """Whether BFQ has scheduled any transfer."""
+    return bool(_in(texts, _PROBE))
+
+
+def parse(texts: Texts) -> BlkioStats:
+    """The transfers: as BFQ counts them where it schedules, else as the throttle layer
+    does, which sees every device."""
+    stall = pressure_in(texts, "io")
+    if not has_bfq(texts) or BFQ_FILES[0] not in texts:
+        transfers, requests = (_in(texts, name) for name in OPTIONAL_FILES[1:])
+        return BlkioStats(transfers, requests, pressure=stall)
+    transfers, queued, service, wait, merged, time, sectors = (
+        _in(texts, name) for name in BFQ_FILES
+    )
+    return BlkioStats(
+        service_bytes=transfers,
+        serviced=_in(texts, _PROBE),
+        queued=queued,
+        service_time_ns=service,
+        wait_time_ns=wait,
+        merged=merged,
+        time_ms=time,
+        sectors=sectors,
+        pressure=stall,
+    )
+
+
+def _in(texts: Texts, name: str) -> tuple[IoEntry, ...]:
+    text = texts.get(name)
+    return () if text is None else parse_entries(text.decode())
 
 
 def transferred(directory: str) -> tuple[int, int]:

@@ -2,72 +2,83 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from ...errors import ControllerMissing, UnsupportedFeature
-from .. import pids
-from ..pressure import pressure
+from .. import hugetlb, pids
+from ..files import parse_flat
+from ..meter import Folder, Part, Reading, Texts
+from ..pressure import pressure_in
 from ..raw import raw_controllers, raw_writes
-from ..rdma import misc_limits, misc_stats, rdma_limits, rdma_stats
-from ..stats import BlkioStats, CgroupStats, CpuStats, HugetlbStats, MemoryStats, Usage
-from ..v2 import hugetlb as hugetlb_v2
+from ..rdma import misc_limits, rdma_limits
+from ..stats import CpuStats, Usage
+from ..v2.controllers import shared_parts
 from ..writes import Reader, Write, reader_of
-from . import blkio, cpu, cpuacct, cpuset, devices, hugetlb, memory, net
+from . import blkio, cpu, cpuacct, cpuset, devices, memory, net
 
 if TYPE_CHECKING:
     from ...config import Resources
 
-__all__ = ("pending_writes", "read_stats", "read_usage", "wanted_of_twin")
+__all__ = ("follow_up", "parts", "pending_writes", "read_usage", "wanted_of_twin")
 
 
-def read_stats(
-    paths: Mapping[str, str],
-    unified: str | None,
-    past_oom_kills: int = 0,
-    previous: CgroupStats | None = None,
-) -> CgroupStats:
-    """One sample of all controllers; pressure comes from the cgroup2 twin.
+def parts(paths: Mapping[str, str], unified: str | None) -> dict[str, Part]:
+    """What a sample is made of; pressure comes from the cgroup2 twin.
 
     Args:
         paths: controller -> directory.
         unified: the cgroup2 twin.
-        past_oom_kills: those in children that are gone.
-        previous: the last sample, to take over what changes only by being set.
     """
-    known_cpuset = None if previous is None else previous.cpuset
-    if known_cpuset is None and "cpuset" in paths:
-        known_cpuset = cpuset.stats(paths["cpuset"])
-    known_memory = None if previous is None else previous.memory
-    return CgroupStats(
-        version=1,
-        cpu=_cpu(paths, unified),
-        cpuset=known_cpuset,
-        memory=_memory(paths, unified, past_oom_kills, known_memory),
-        pids=pids.stats(paths["pids"]) if "pids" in paths else None,
-        blkio=_blkio(paths, unified),
-        hugetlb=_hugetlb(paths, unified),
-        rdma=rdma_stats(paths["rdma"]) if "rdma" in paths else {},
-        misc=misc_stats(paths["misc"]) if "misc" in paths else {},
-    )
+    found = {}
+    if "cpu" in paths or "cpuacct" in paths:
+        folders = [*_folder(paths, "cpuacct", cpuacct.FILES)]
+        folders += [*_folder(paths, "cpu", ("cpu.stat",)), *_stall(unified, "cpu")]
+        found["cpu"] = Part(tuple(folders), _parse_cpu)
+    if "cpuset" in paths:
+        folder = Folder(paths["cpuset"], cpuset.FILES)
+        found["cpuset"] = Part(
+            (folder,), lambda r: cpuset.parse(r.texts), frozenset(cpuset.FILES)
+        )
+    if "memory" in paths:
+        folders = [*_folder(paths, "memory", memory.FILES, memory.OPTIONAL_FILES)]
+        folders += _stall(unified, "memory")
+        found["memory"] = Part(
+            tuple(folders),
+            lambda r: memory.parse(r.texts, r.other_kills),
+            memory.LIMIT_FILES,
+        )
+    if "pids" in paths:
+        folder = Folder(paths["pids"], pids.FILES, pids.OPTIONAL_FILES)
+        found["pids"] = Part((folder,), lambda r: pids.parse(r.texts), pids.LIMIT_FILES)
+    if "blkio" in paths:
+        folders = [*_folder(paths, "blkio", (), blkio.OPTIONAL_FILES)]
+        folders += _stall(unified, "io")
+        found["blkio"] = Part(tuple(folders), lambda r: blkio.parse(r.texts))
+    return found | shared_parts(paths, unified)
 
 
-def _hugetlb(paths: Mapping[str, str], unified: str | None) -> dict[str, HugetlbStats]:
-    directory = paths.get("hugetlb")
-    if directory is None:
-        return {}
-    if directory == unified:
-        return hugetlb_v2.stats(directory)
-    return hugetlb.stats(directory)
+def _folder(
+    paths: Mapping[str, str],
+    controller: str,
+    required: tuple[str, ...],
+    optional: tuple[str, ...] = (),
+) -> Iterator[Folder]:
+    if controller in paths:
+        yield Folder(paths[controller], required, optional)
 
 
-def _cpu(paths: Mapping[str, str], unified: str | None) -> CpuStats | None:
-    if "cpu" not in paths and "cpuacct" not in paths:
-        return None
+def _stall(unified: str | None, resource: str) -> list[Folder]:
+    name = f"{resource}.pressure"
+    return [] if unified is None else [Folder(unified, optional=(name,))]
+
+
+def _parse_cpu(reading: Reading) -> CpuStats:
+    texts = reading.texts
     found = cpuacct.CpuTimes(0, 0, 0)
-    if "cpuacct" in paths:
-        found = cpuacct.times_per_cpu(paths["cpuacct"])
-    quota = cpu.throttling(paths["cpu"]) if "cpu" in paths else {}
+    if "cpuacct.usage_all" in texts:
+        found = cpuacct.parse(texts)
+    quota = parse_flat(texts.get("cpu.stat", b"").decode())
     return CpuStats(
         total_ns=found.total_ns,
         user_ns=found.user_ns,
@@ -80,27 +91,15 @@ def _cpu(paths: Mapping[str, str], unified: str | None) -> CpuStats | None:
         throttled_ns=quota.get("throttled_time"),
         burst_periods=quota.get("nr_bursts"),
         burst_ns=quota.get("burst_time"),
-        pressure=None if unified is None else pressure(unified, "cpu"),
+        pressure=pressure_in(texts, "cpu"),
     )
 
 
-def _memory(
-    paths: Mapping[str, str],
-    unified: str | None,
-    past_oom_kills: int,
-    previous: MemoryStats | None,
-) -> MemoryStats | None:
-    if "memory" not in paths:
-        return None
-    stall = None if unified is None else pressure(unified, "memory")
-    return memory.stats(paths["memory"], stall, past_oom_kills, previous)
-
-
-def _blkio(paths: Mapping[str, str], unified: str | None) -> BlkioStats | None:
-    if "blkio" not in paths:
-        return None
-    stall = None if unified is None else pressure(unified, "io")
-    return blkio.stats(paths["blkio"], stall)
+def follow_up(paths: Mapping[str, str], texts: Texts) -> list[Folder]:
+    """What else a sample needs, going by what was read: BFQ's files, if it is used."""
+    if "blkio" not in paths or not blkio.has_bfq(texts):
+        return []
+    return [Folder(paths["blkio"], optional=blkio.BFQ_FILES)]
 
 
 def read_usage(paths: Mapping[str, str], past_oom_kills: int = 0) -> Usage:
@@ -140,7 +139,7 @@ _LIMITS: Final[Mapping[str, Limits]] = {
     "memory": memory.limits,
     "pids": pids.limits,
     "blkio": blkio.limits,
-    "hugetlb": hugetlb.limits,
+    "hugetlb": hugetlb.limits_v1,
     "net_cls": net.cls_limits,
     "net_prio": net.prio_limits,
     "rdma": rdma_limits,
@@ -149,7 +148,7 @@ _LIMITS: Final[Mapping[str, Limits]] = {
 
 
 _LIMITS_OF_TWIN: Final[Mapping[str, Limits]] = {
-    "hugetlb": hugetlb_v2.limits,
+    "hugetlb": hugetlb.limits_v2,
     "rdma": rdma_limits,
     "misc": misc_limits,
 }

@@ -8,10 +8,12 @@ be 0 where the whole isn't. So only their ratio is used, as getrusage(2) does.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from ..files import read
+from ..meter import Texts
 
-__all__ = ("CpuTimes", "parse_usage_all", "split", "times", "times_per_cpu")
+__all__ = ("FILES", "CpuTimes", "parse", "parse_usage_all", "split", "times")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +36,13 @@ def times(directory: str) -> CpuTimes:
     return CpuTimes(total_ns, *split(total_ns, sum(user), sum(system)))
 
 
-def times_per_cpu(directory: str) -> CpuTimes:
+FILES: Final = ("cpuacct.usage_percpu", "cpuacct.usage_all")
+
+
+def parse(texts: Texts) -> CpuTimes:
     """The sums, and what they are the sums of."""
-    exact = tuple(map(int, read(directory + "/cpuacct.usage_percpu").split()))
-    user, system = parse_usage_all(read(directory + "/cpuacct.usage_all"))
+    exact = tuple(map(int, texts["cpuacct.usage_percpu"].split()))
+    user, system = parse_usage_all(texts["cpuacct.usage_all"].decode())
     total_ns = sum(exact)
     parts = split(total_ns, sum(user), sum(system))
     return CpuTimes(total_ns, *parts, exact, user, system)

@@ -5,25 +5,25 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from .. import tree
-from ..files import Directory, parse_list, read, read_optional, write
+from ..files import parse_list, read, read_optional, write
+from ..meter import Texts
 from ..stats import CPUSET_FLAGS, CpusetStats
 from ..writes import Reader, Write
 
 if TYPE_CHECKING:
     from ...config import Resources
 
-__all__ = ("inherit", "limits", "pass_on", "stats")
-
-
-def stats(directory: str) -> CpusetStats:
-    """Read what is in force, and the flags."""
-    with Directory(directory) as files:
-        cpus, mems = files.text("cpuset.cpus"), files.text("cpuset.mems")
-        flags = {name: files.number(file) for name, file in _FLAG_FILES}
-    return CpusetStats(parse_list(cpus), parse_list(mems), flags)
+__all__ = ("FILES", "inherit", "limits", "parse", "pass_on")
 
 
 _FLAG_FILES: Final = tuple((name, "cpuset." + name) for name in CPUSET_FLAGS)
+FILES: Final = ("cpuset.cpus", "cpuset.mems", *(file for _, file in _FLAG_FILES))
+
+
+def parse(texts: Texts) -> CpusetStats:
+    """What is in force, and the flags."""
+    cpus, mems = (parse_list(texts[name].decode()) for name in FILES[:2])
+    return CpusetStats(cpus, mems, {n: int(texts[file]) for n, file in _FLAG_FILES})
 
 
 def inherit(directory: str) -> None:

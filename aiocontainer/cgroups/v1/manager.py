@@ -7,21 +7,29 @@ freeze and kill as a whole.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from ...errors import CgroupError, ControllerMissing
 from .. import tree
 from ..base import Entry, check_name
+from ..meter import Folder, Meter, Part, Reading, Texts
+from ..stats import CgroupStats
 from ..v2 import core
 from ..v2.enabling import controllers_for
 from ..writes import Write, perform, perform_or_restore
 from . import cpuset, freezer, memory
-from .controllers import pending_writes, read_stats, read_usage, wanted_of_twin
+from .controllers import (
+    follow_up,
+    parts,
+    pending_writes,
+    read_usage,
+    wanted_of_twin,
+)
 
 if TYPE_CHECKING:
     from ...config import Resources
-    from ..stats import CgroupStats, Usage
+    from ..stats import Usage
 
 __all__ = ("V1Cgroup",)
 
@@ -63,6 +71,8 @@ class V1Cgroup:
         self._required = required
         self._outer = outer
         self._past_oom_kills = 0
+        self.limits_set = 0
+        self._meter: Meter | None = None
         self._shared: tuple[str, ...] = ()  # of outer ones, which our processes join
         self._set_directories()
 
@@ -120,6 +130,7 @@ class V1Cgroup:
 
     def try_remove(self) -> bool:
         """As `Cgroup.try_remove`."""
+        self._meter = None
         kills = self._kills_to_hand_on()
         busy = tree.remove_all(self.directories[::-1])
         if self.paths.get("memory") not in busy:
@@ -234,11 +245,38 @@ class V1Cgroup:
 
     # -- figures -----------------------------------------------------------------
 
-    def stats(self, previous: CgroupStats | None = None) -> CgroupStats:
+    def stats(self) -> CgroupStats:
         """As `Cgroup.stats`."""
-        past = self._past_oom_kills
+        return CgroupStats.of(self.read_now())
+
+    def read_now(self) -> Reading:
+        """As `Cgroup.read_now`."""
         with tree.translated(self.name):
-            return read_stats(self.paths, self.unified, past, previous)
+            if self._meter is None:
+                self._meter = self.meter()
+            return self._meter.read()
+
+    def meter(self, *, keeps: bool = False) -> Meter:
+        """As `Cgroup.meter`."""
+        return Meter(1, self, keeps=keeps)
+
+    def parts(self) -> Mapping[str, Part]:
+        """As `Measured.parts`."""
+        return parts(self.paths, self.unified)
+
+    def settled(self, texts: Texts) -> Collection[str]:
+        """As `Measured.settled`."""
+        return memory.settled(texts)
+
+    def other_kills(self) -> int:
+        """As `Measured.other_kills`: those in cgroups inside, past and present."""
+        directory = self.paths.get("memory")
+        below = 0 if directory is None else memory.oom_kills_below(directory)
+        return self._past_oom_kills + below
+
+    def follow_up(self, texts: Texts) -> Sequence[Folder]:
+        """As `Measured.follow_up`."""
+        return follow_up(self.paths, texts)
 
     def usage(self) -> Usage:
         """As `Cgroup.usage`."""
@@ -269,6 +307,7 @@ class V1Cgroup:
         self.update(resources, may_kill=may_kill)
 
     def _pending(self, resources: Resources, *, is_new: bool) -> dict[str, list[Write]]:
+        self.limits_set += 1
         twin = self.unified
         wanted = [] if twin is None else wanted_of_twin(self.paths, resources)
         if twin is not None and wanted:

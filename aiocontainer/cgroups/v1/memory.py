@@ -7,68 +7,91 @@ from typing import TYPE_CHECKING, Final
 from ...errors import UnsupportedFeature
 from .. import tree
 from ..conversions import or_word
-from ..files import Directory, parse_flat, parse_limit_v1, read, read_optional
-from ..stats import MemoryCounter, MemoryStats, Pressure
+from ..files import limit_v1, parse_flat, parse_limit_v1, read, read_optional
+from ..meter import Texts
+from ..pressure import pressure_in
+from ..stats import MemoryCounter, MemoryStats
 from ..writes import Reader, Write
 
 if TYPE_CHECKING:
     from ...config import Resources
 
-__all__ = ("limits", "oom_kills", "parse_numa_stat", "peaks_bytes", "stats")
+__all__ = (
+    "FILES",
+    "LIMIT_FILES",
+    "OPTIONAL_FILES",
+    "limits",
+    "oom_kills",
+    "oom_kills_below",
+    "parse",
+    "parse_numa_stat",
+    "peaks_bytes",
+    "settled",
+)
 
 
-def stats(
-    directory: str,
-    pressure: Pressure | None = None,
-    past_oom_kills: int = 0,
-    previous: MemoryStats | None = None,
-) -> MemoryStats:
-    """Read everything that the controller counts, and add what it doesn't; the limits
-    are those of a previous sample, if there is one."""
-    old = _NOT_READ if previous is None else previous
-    kills = past_oom_kills + oom_kills(directory)
-    with Directory(directory) as files:
-        raw = parse_flat(files.text("memory.stat"))
-        numa = files.optional("memory.numa_stat")
-        used = files.number("memory.usage_in_bytes")
-        known = None if previous is None else previous.usage
-        swap = raw.get("total_swap", raw.get("swap"))
-        return MemoryStats(
-            usage=_counter(files, "memory.", used, known),
-            memory_swap=_if_there(files, "memory.memsw.", old.memory_swap),
-            swap=None if swap is None else MemoryCounter(swap),
-            kernel=_if_there(files, "memory.kmem.", old.kernel),
-            kernel_tcp=_if_there(files, "memory.kmem.tcp.", old.kernel_tcp),
-            cache_bytes=raw.get("cache", 0),
-            oom_kills=kills,
-            raw=raw,
-            numa={} if numa is None else parse_numa_stat(numa),
-            pressure=pressure,
-        )
+_OWN: Final = "memory."
+_COUNTERS: Final = ("memory.memsw.", "memory.kmem.", "memory.kmem.tcp.")
+"""Those that a kernel may not have: swap accounting switched off, kernel memory."""
+_USAGE: Final = "usage_in_bytes"
+_LIMIT_OF: Final = "limit_in_bytes"
+_FIGURES: Final = (_USAGE, _LIMIT_OF, "max_usage_in_bytes", "failcnt")
+
+FILES: Final = (
+    *("memory.oom_control", "memory.stat"),
+    *(_OWN + figure for figure in _FIGURES),
+)
+OPTIONAL_FILES: Final = (
+    "memory.numa_stat",
+    *(prefix + figure for prefix in _COUNTERS for figure in _FIGURES),
+)
+LIMIT_FILES: Final = frozenset(prefix + _LIMIT_OF for prefix in (_OWN, *_COUNTERS))
 
 
-_NOT_READ: Final = MemoryStats(MemoryCounter(), None, None, None, None, 0, 0)
+def parse(texts: Texts, other_oom_kills: int) -> MemoryStats:
+    """Everything that the controller counts, and what it doesn't."""
+    raw = parse_flat(texts["memory.stat"].decode())
+    control = parse_flat(texts["memory.oom_control"].decode())
+    numa = texts.get("memory.numa_stat")
+    swap = raw.get("total_swap", raw.get("swap"))
+    together, kernel, kernel_tcp = (_if_there(texts, prefix) for prefix in _COUNTERS)
+    return MemoryStats(
+        usage=_counter(texts, _OWN),
+        memory_swap=together,
+        swap=None if swap is None else MemoryCounter(swap),
+        kernel=kernel,
+        kernel_tcp=kernel_tcp,
+        cache_bytes=raw.get("cache", 0),
+        oom_kills=control.get("oom_kill", 0) + other_oom_kills,
+        raw=raw,
+        numa={} if numa is None else parse_numa_stat(numa.decode()),
+        pressure=pressure_in(texts, "memory"),
+    )
 
 
-def _if_there(
-    files: Directory, prefix: str, old: MemoryCounter | None
-) -> MemoryCounter | None:
-    """``None`` where the kernel doesn't have it: swap accounting switched off, kernel
-    memory of kernels that dropped it."""
-    used = files.optional(prefix + "usage_in_bytes")
-    return None if used is None else _counter(files, prefix, int(used), old)
+def _if_there(texts: Texts, prefix: str) -> MemoryCounter | None:
+    return _counter(texts, prefix) if prefix + _USAGE in texts else None
 
 
-def _counter(
-    files: Directory, prefix: str, usage_bytes: int, old: MemoryCounter | None
-) -> MemoryCounter:
-    if old is None:
-        limit_bytes = parse_limit_v1(files.text(prefix + "limit_in_bytes"))
-    else:
-        limit_bytes = old.limit_bytes
-    peak_bytes = files.number(prefix + "max_usage_in_bytes")
-    failures = files.number(prefix + "failcnt")
-    return MemoryCounter(usage_bytes, peak_bytes, limit_bytes, failures)
+def _counter(texts: Texts, prefix: str) -> MemoryCounter:
+    usage, limit, peak, failures = (int(texts[prefix + name]) for name in _FIGURES)
+    return MemoryCounter(usage, peak, limit_v1(limit), failures)
+
+
+def settled(texts: Texts) -> set[str]:
+    """Names of files that can't change as long as no limit is set.
+
+    Without one no counter ever fails; and buffers of TCP aren't counted before they
+    have been limited for the first time (memcg_update_tcp_max in mm/memcontrol-v1.c).
+    """
+    found = set()
+    for prefix in (_OWN, *_COUNTERS):
+        limit = texts.get(prefix + _LIMIT_OF)
+        if limit is not None and limit_v1(int(limit)) is None:
+            found.add(prefix + "failcnt")
+            if prefix == "memory.kmem.tcp." and int(texts[prefix + _USAGE]) == 0:
+                found.update(prefix + figure for figure in _FIGURES)
+    return found
 
 
 def parse_numa_stat(text: str) -> dict[str, dict[int, int]]:
@@ -87,9 +110,13 @@ def oom_kills(directory: str) -> int:
     v1 counts a kill only in the cgroup of the process (memcg_memory_event in
     include/linux/memcontrol.h stops there), so all are summed up.
     """
-    own = _own_oom_kills(directory)
+    return _own_oom_kills(directory) + oom_kills_below(directory)
+
+
+def oom_kills_below(directory: str) -> int:
+    """Those in the cgroups inside only."""
     below = (path for path in tree.walk(directory) if path != directory)
-    return own + sum(map(_own_oom_kills_if_there, below))
+    return sum(map(_own_oom_kills_if_there, below))
 
 
 def _own_oom_kills(directory: str) -> int:

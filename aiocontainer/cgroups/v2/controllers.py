@@ -6,39 +6,71 @@ from collections.abc import Callable, Collection, Container, Mapping
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from ...errors import ControllerMissing, UnsupportedFeature
-from .. import pids
+from .. import hugetlb, pids
+from ..meter import Folder, Part, Texts
 from ..raw import raw_writes
-from ..rdma import misc_limits, misc_stats, rdma_limits, rdma_stats
-from ..stats import CgroupStats, Usage
+from ..rdma import (
+    MISC_FILES,
+    RDMA_FILES,
+    misc_limits,
+    parse_misc,
+    parse_rdma,
+    rdma_limits,
+)
+from ..stats import Usage
 from ..v1 import cpuset as cpuset_v1
 from ..writes import Reader, Write, reader_of
-from . import cpu, cpuset, hugetlb, io, memory
+from . import cpu, cpuset, io, memory
 
 if TYPE_CHECKING:
     from ...config import Resources
 
-__all__ = ("pending_writes", "read_stats", "read_usage")
+__all__ = ("parts", "pending_writes", "read_usage", "shared_parts")
 
 
-def read_stats(
-    directory: str, controllers: Container[str], previous: CgroupStats | None = None
-) -> CgroupStats:
-    """One sample of all controllers that are enabled; see `Cgroup.stats`."""
-    has = controllers.__contains__
-    known_cpuset = None if previous is None else previous.cpuset
-    if known_cpuset is None and has("cpuset"):
-        known_cpuset = cpuset.stats(directory)
-    return CgroupStats(
-        version=2,
-        cpu=cpu.stats(directory),
-        cpuset=known_cpuset,
-        memory=memory.stats(directory) if has("memory") else None,
-        pids=pids.stats(directory) if has("pids") else None,
-        blkio=io.stats(directory) if has("io") else None,
-        hugetlb=hugetlb.stats(directory) if has("hugetlb") else {},
-        rdma=rdma_stats(directory) if has("rdma") else {},
-        misc=misc_stats(directory) if has("misc") else {},
-    )
+def parts(directory: str, controllers: Collection[str]) -> dict[str, Part]:
+    """What a sample of the controllers that are enabled is made of."""
+    found = {"cpu": _part(directory, ("cpu.stat",), ("cpu.pressure",), cpu.parse)}
+    if "cpuset" in controllers:
+        steady = frozenset(cpuset.FILES)
+        found["cpuset"] = _part(directory, cpuset.FILES, (), cpuset.parse, steady)
+    if "memory" in controllers:
+        optional = (*memory.OPTIONAL_FILES, "memory.pressure")
+        steady = memory.LIMIT_FILES
+        found["memory"] = _part(directory, memory.FILES, optional, memory.parse, steady)
+    if "pids" in controllers:
+        found["pids"] = _part(
+            directory, pids.FILES, pids.OPTIONAL_FILES, pids.parse, pids.LIMIT_FILES
+        )
+    if "io" in controllers:
+        found["blkio"] = _part(directory, (), ("io.stat", "io.pressure"), io.parse)
+    return found | shared_parts(dict.fromkeys(controllers, directory), directory)
+
+
+def shared_parts(paths: Mapping[str, str], unified: str | None) -> dict[str, Part]:
+    """Those whose files are the same on v1 and v2, or nearly."""
+    found = {}
+    if directory := paths.get("hugetlb"):
+        names = hugetlb.V2 if directory == unified else hugetlb.V1
+        folder = hugetlb.folder(directory, names)
+        found["hugetlb"] = Part((folder,), lambda r: hugetlb.parse(r.texts, names))
+    if directory := paths.get("rdma"):
+        steady = frozenset({"rdma.max"})
+        found["rdma"] = _part(directory, (), RDMA_FILES, parse_rdma, steady)
+    if directory := paths.get("misc"):
+        found["misc"] = _part(directory, (), MISC_FILES, parse_misc)
+    return found
+
+
+def _part(
+    directory: str,
+    required: tuple[str, ...],
+    optional: tuple[str, ...],
+    parse: Callable[[Texts], object],
+    steady: frozenset[str] = frozenset(),
+) -> Part:
+    folder = Folder(directory, required, optional)
+    return Part((folder,), lambda reading: parse(reading.texts), steady)
 
 
 def read_usage(directory: str, controllers: Container[str]) -> Usage:
@@ -74,7 +106,7 @@ _LIMITS: Final[Mapping[str, Limits]] = {
     "memory": memory.limits,
     "pids": pids.limits,
     "io": io.limits,
-    "hugetlb": hugetlb.limits,
+    "hugetlb": hugetlb.limits_v2,
     "rdma": rdma_limits,
     "misc": misc_limits,
 }

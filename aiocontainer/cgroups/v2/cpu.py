@@ -7,24 +7,29 @@ from typing import TYPE_CHECKING
 from ...errors import UnsupportedFeature
 from ..conversions import or_word, weight_from_shares
 from ..files import parse_flat, read
-from ..pressure import pressure
+from ..meter import Texts
+from ..pressure import pressure_in
 from ..stats import CpuStats, Pressure
 from ..writes import Reader, Write
 
 if TYPE_CHECKING:
     from ...config import Resources
 
-__all__ = ("limits", "stats", "times")
+__all__ = ("limits", "parse", "times")
 
 
-def stats(directory: str) -> CpuStats:
+def parse(texts: Texts) -> CpuStats:
     """Time used, throttling and pressure."""
-    return times(directory, pressure(directory, "cpu"))
+    return _parse_stat(texts["cpu.stat"].decode(), pressure_in(texts, "cpu"))
 
 
-def times(directory: str, stall: Pressure | None = None) -> CpuStats:
+def times(directory: str) -> CpuStats:
     """Read ``cpu.stat``, whose usage is there even without the controller."""
-    raw = parse_flat(read(directory + "/cpu.stat"))
+    return _parse_stat(read(directory + "/cpu.stat"), None)
+
+
+def _parse_stat(text: str, stall: Pressure | None) -> CpuStats:
+    raw = parse_flat(text)
     throttled_us, burst_us = raw.get("throttled_usec"), raw.get("burst_usec")
     return CpuStats(
         total_ns=raw.get("usage_usec", 0) * 1000,

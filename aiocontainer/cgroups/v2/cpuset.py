@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from ..files import parse_list, read
+from typing import Final
+
+from ..files import parse_list
+from ..meter import Texts
 from ..stats import CpusetStats
 
-__all__ = ("stats",)
+__all__ = ("FILES", "parse")
+
+FILES: Final = ("cpuset.cpus.effective", "cpuset.mems.effective")
+"""What is in force; the files of the limits are empty where none are set."""
 
 
-def stats(directory: str) -> CpusetStats:
-    """Read what is in force; the files of the limits are empty where none are set."""
-    return CpusetStats(
-        cpus=parse_list(read(directory + "/cpuset.cpus.effective")),
-        mems=parse_list(read(directory + "/cpuset.mems.effective")),
-    )
+def parse(texts: Texts) -> CpusetStats:
+    """Both of them."""
+    cpus, mems = (parse_list(texts[name].decode()) for name in FILES)
+    return CpusetStats(cpus, mems)

@@ -6,24 +6,24 @@ from typing import TYPE_CHECKING, Final
 
 from ..conversions import io_weight, or_word
 from ..files import read_optional
-from ..pressure import pressure
+from ..meter import Texts
+from ..pressure import pressure_in
 from ..stats import BlkioStats, IoEntry
 from ..writes import Reader, Write, undo_keyed
 
 if TYPE_CHECKING:
     from ...config import Resources
 
-__all__ = ("limits", "parse_io_stat", "stats", "transferred")
+__all__ = ("limits", "parse", "parse_io_stat", "transferred")
 
 _BYTES: Final = {"rbytes": "Read", "wbytes": "Write", "dbytes": "Discard"}
 _REQUESTS: Final = {"rios": "Read", "wios": "Write", "dios": "Discard"}
 
 
-def stats(directory: str) -> BlkioStats:
-    """Read ``io.stat``, with operations named as on v1."""
-    text = read_optional(directory + "/io.stat") or ""
-    transfers, requests = parse_io_stat(text)
-    return BlkioStats(transfers, requests, pressure=pressure(directory, "io"))
+def parse(texts: Texts) -> BlkioStats:
+    """``io.stat``, with operations named as on v1."""
+    transfers, requests = parse_io_stat(texts.get("io.stat", b"").decode())
+    return BlkioStats(transfers, requests, pressure=pressure_in(texts, "io"))
 
 
 def transferred(directory: str) -> tuple[int, int]:

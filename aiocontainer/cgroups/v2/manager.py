@@ -11,20 +11,22 @@ get children has its own processes in a leaf:
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from ...errors import ConfigError, ControllerMissing
 from .. import tree
 from ..base import Entry, check_name
+from ..meter import Folder, Meter, Part, Reading, Texts
+from ..stats import CgroupStats
 from ..writes import Undo, perform, perform_or_restore
 from . import core, devices, memory
-from .controllers import pending_writes, read_stats, read_usage
+from .controllers import parts, pending_writes, read_usage
 from .enabling import controllers_for, enable
 
 if TYPE_CHECKING:
     from ...config import Resources
-    from ..stats import CgroupStats, Usage
+    from ..stats import Usage
 
 __all__ = ("CONTROLLERS", "WITHOUT_ENABLING", "V2Cgroup")
 
@@ -70,6 +72,8 @@ class V2Cgroup:
         self._leaf = leaf
         self._parents = parents
         self._required = required
+        self.limits_set = 0
+        self._meter: Meter | None = None
         self._set_controllers(frozenset(wanted) - WITHOUT_ENABLING)
 
     def _set_controllers(self, names: Collection[str]) -> None:
@@ -111,6 +115,7 @@ class V2Cgroup:
 
     def try_remove(self) -> bool:
         """As `Cgroup.try_remove`."""
+        self._meter = None
         return not tree.remove_all(self.directories[::-1])
 
     async def remove(self, *, timeout_s: float = 5.0) -> None:
@@ -167,10 +172,36 @@ class V2Cgroup:
 
     # -- figures -----------------------------------------------------------------
 
-    def stats(self, previous: CgroupStats | None = None) -> CgroupStats:
+    def stats(self) -> CgroupStats:
         """As `Cgroup.stats`."""
+        return CgroupStats.of(self.read_now())
+
+    def read_now(self) -> Reading:
+        """As `Cgroup.read_now`."""
         with tree.translated(self.directory):
-            return read_stats(self.directory, self.paths, previous)
+            if self._meter is None:
+                self._meter = self.meter()
+            return self._meter.read()
+
+    def meter(self, *, keeps: bool = False) -> Meter:
+        """As `Cgroup.meter`."""
+        return Meter(2, self, keeps=keeps)
+
+    def parts(self) -> Mapping[str, Part]:
+        """As `Measured.parts`."""
+        return parts(self.directory, self.paths)
+
+    def settled(self, texts: Texts) -> Collection[str]:
+        """As `Measured.settled`: nothing more."""
+        return ()
+
+    def other_kills(self) -> int:
+        """As `Measured.other_kills`: v2 counts those below by itself."""
+        return 0
+
+    def follow_up(self, texts: Texts) -> Sequence[Folder]:
+        """As `Measured.follow_up`: nothing."""
+        return ()
 
     def usage(self) -> Usage:
         """As `Cgroup.usage`."""
@@ -207,6 +238,7 @@ class V2Cgroup:
             limit = resources.memory.limit_bytes
             if isinstance(limit, int) and not may_kill:
                 memory.make_room(self.directory, limit)
+            self.limits_set += 1
             return perform_or_restore(pending)
 
     def _update_devices(self, resources: Resources) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from ...errors import CgroupError, UnsupportedFeature
 from ..conversions import or_word
-from ..files import Directory, parse_flat, read, write
+from ..files import parse_flat, parse_limit, read, write
 from ..files import read_number as number
-from ..pressure import pressure
+from ..meter import Texts
+from ..pressure import pressure_in
 from ..stats import MemoryCounter, MemoryStats
 from ..writes import Reader, Write
 
@@ -16,28 +17,38 @@ if TYPE_CHECKING:
     from ...config import Resources
 
 __all__ = (
+    "FILES",
+    "LIMIT_FILES",
+    "OPTIONAL_FILES",
     "limits",
     "make_room",
     "oom_kills",
+    "parse",
     "parse_numa_stat",
     "peaks_bytes",
-    "stats",
 )
 
 
-def stats(directory: str) -> MemoryStats:
-    """Read everything that the controller counts."""
-    with Directory(directory) as files:
-        raw = parse_flat(files.text("memory.stat"))
-        events = parse_flat(files.text("memory.events"))
-        numa = files.optional("memory.numa_stat")
-        usage = MemoryCounter(
-            usage_bytes=files.number("memory.current"),
-            peak_bytes=files.limit("memory.peak"),
-            limit_bytes=files.limit("memory.max"),
-            failures=events.get("max", 0),
-        )
-        swap = _swap(files)
+FILES: Final = ("memory.stat", "memory.events", "memory.current")
+OPTIONAL_FILES: Final = (
+    *("memory.numa_stat", "memory.peak", "memory.max", "memory.swap.current"),
+    *("memory.swap.peak", "memory.swap.max", "memory.swap.events"),
+)
+LIMIT_FILES: Final = frozenset({"memory.max", "memory.swap.max"})
+
+
+def parse(texts: Texts) -> MemoryStats:
+    """Everything that the controller counts."""
+    raw = parse_flat(texts["memory.stat"].decode())
+    events = parse_flat(texts["memory.events"].decode())
+    numa = texts.get("memory.numa_stat")
+    swap = _swap(texts)
+    usage = MemoryCounter(
+        usage_bytes=int(texts["memory.current"]),
+        peak_bytes=_limit(texts, "memory.peak"),
+        limit_bytes=_limit(texts, "memory.max"),
+        failures=events.get("max", 0),
+    )
     return MemoryStats(
         usage=usage,
         memory_swap=None if swap is None else _together(usage, swap),
@@ -47,22 +58,27 @@ def stats(directory: str) -> MemoryStats:
         cache_bytes=raw.get("file", 0),
         oom_kills=events.get("oom_kill", 0),
         raw=raw,
-        numa={} if numa is None else parse_numa_stat(numa),
+        numa={} if numa is None else parse_numa_stat(numa.decode()),
         events=events,
-        pressure=pressure(directory, "memory"),
+        pressure=pressure_in(texts, "memory"),
     )
 
 
-def _swap(files: Directory) -> MemoryCounter | None:
+def _limit(texts: Texts, name: str) -> int | None:
+    text = texts.get(name)
+    return None if text is None else parse_limit(text.decode())
+
+
+def _swap(texts: Texts) -> MemoryCounter | None:
     """Swap alone; ``None`` where it isn't counted (swapaccount=0, no CONFIG_SWAP)."""
-    used = files.limit("memory.swap.current")
+    used = _limit(texts, "memory.swap.current")
     if used is None:
         return None
-    events = parse_flat(files.optional("memory.swap.events") or "")
+    events = parse_flat(texts.get("memory.swap.events", b"").decode())
     return MemoryCounter(
         usage_bytes=used,
-        peak_bytes=files.limit("memory.swap.peak"),
-        limit_bytes=files.limit("memory.swap.max"),
+        peak_bytes=_limit(texts, "memory.swap.peak"),
+        limit_bytes=_limit(texts, "memory.swap.max"),
         failures=events.get("fail", 0),
     )
 
