@@ -4,9 +4,9 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Final, TypeAlias
 
-from pydantic import AfterValidator, BeforeValidator
+from pydantic import BeforeValidator
 
-from .base import ConfigError, FrozenMap
+from .base import ConfigError, FrozenMap, as_map
 
 __all__ = (
     "PROPERTY_SIGNATURES",
@@ -84,9 +84,7 @@ def _properties(value: object) -> object:
 
 
 SystemdProperties = Annotated[
-    Mapping[str, PropertyValue],
-    BeforeValidator(_properties),
-    AfterValidator(lambda value: FrozenMap(value)),
+    Mapping[str, PropertyValue], BeforeValidator(_properties), *as_map[1:]
 ]
 """The type of a field that holds such properties."""
 
