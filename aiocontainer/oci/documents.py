@@ -91,7 +91,12 @@ def _mounts(*, rootless: bool) -> list[dict[str, Any]]:
     tty = [] if rootless else ["gid=5"]  # a group that one id mapping doesn't have
     rows: list[tuple[str, str, str, list[str]]] = [
         ("/proc", "proc", "proc", []),
-        ("/dev", "tmpfs", "tmpfs", ["nosuid", "strictatime", "mode=755", "size=65536k"]),
+        (
+            "/dev",
+            "tmpfs",
+            "tmpfs",
+            ["nosuid", "strictatime", "mode=755", "size=65536k"],
+        ),
         (
             "/dev/pts",
             "devpts",
@@ -121,6 +126,7 @@ def known_features() -> dict[str, Any]:
     from ..config.options import KNOWN_OPTIONS
     from ..config.seccomp import Action, Architecture, Flag, Operator
 
+    flags = [f"SECCOMP_FILTER_FLAG_{name}" for name in get_args(Flag)]
     return {
         "ociVersionMin": "1.0.0",
         "ociVersionMax": OCI_VERSION,
@@ -157,8 +163,8 @@ def known_features() -> dict[str, Any]:
                 "actions": _scmp("ACT", Action),
                 "operators": _scmp("CMP", Operator),
                 "archs": _scmp("ARCH", Architecture),
-                "knownFlags": [f"SECCOMP_FILTER_FLAG_{name}" for name in get_args(Flag)],
-                "supportedFlags": [f"SECCOMP_FILTER_FLAG_{name}" for name in get_args(Flag)],
+                "knownFlags": flags,
+                "supportedFlags": flags,
             },
             "apparmor": {"enabled": True},
             "selinux": {"enabled": True},

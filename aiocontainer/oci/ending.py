@@ -9,8 +9,7 @@ import time
 
 from ..errors import CgroupBusy, ConfigError, ContainerNotFound, StateError, StatusError
 from ..state import Remains
-from .hooks import run_hooks
-from .kept import document, oci_status, open_folder
+from .kept import oci_status, open_folder
 from .telling import members
 
 TYPE_CHECKING = False
@@ -25,6 +24,8 @@ PATIENCE_S: Final = 10.0
 """How long a killed container may take to be gone, and another program to let go of
 it."""
 _PAUSE_S: Final = 0.002
+_ATTACHED: Final = frozenset(("hooks", "network", "intel_rdt"))
+"""Fields of a config that mean more to remove than processes and cgroups."""
 
 
 def kill(options: argparse.Namespace, _log: Log) -> None:
@@ -42,7 +43,7 @@ def kill(options: argparse.Namespace, _log: Log) -> None:
             _thaw(record)
 
 
-def delete(options: argparse.Namespace, log: Log) -> None:
+def delete(options: argparse.Namespace, _log: Log) -> None:
     """Remove what is left of a container; with ``--force`` end it first."""
     try:
         folder = open_folder(options)
@@ -62,9 +63,12 @@ def delete(options: argparse.Namespace, log: Log) -> None:
         status = oci_status(folder, record)
         # Who waits behind the gate may go: its program never ran.
         if status not in ("stopped", "created") and not options.force:
-            raise StatusError(status, f"delete container {record.id}: it is not stopped")
+            raise StatusError(
+                status, f"delete container {record.id}: it is not stopped"
+            )
         _end(record)
-        run_hooks("poststop", record, document(folder, record), log)
+        if _ATTACHED & record.config.keys():
+            _detach(record)
         folder.remove()
 
 
@@ -142,3 +146,11 @@ def _end(record: Record) -> None:
         if time.monotonic() > deadline:
             raise CgroupBusy(record.id, "not all processes could be ended in time")
         time.sleep(_PAUSE_S)
+
+
+def _detach(record: Record) -> None:
+    import anyio
+
+    from ..runtime.collecting import clear
+
+    anyio.run(clear, record)

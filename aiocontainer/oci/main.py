@@ -12,26 +12,26 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final, NoReturn
 
-_MODULES: Final = {
-    "create": "create",
-    "run": "create",
-    "restore": "checkpointing",
-    "checkpoint": "checkpointing",
-    "exec": "joining",
-    "start": "starting",
-    "state": "telling",
-    "list": "telling",
-    "ps": "telling",
-    "events": "watching",
-    "kill": "ending",
-    "delete": "ending",
-    "pause": "changing",
-    "resume": "changing",
-    "update": "changing",
-    "spec": "documents",
-    "features": "documents",
+_FUNCTIONS: Final = {
+    "create": "create.create",
+    "run": "create.run",
+    "restore": "checkpointing.restore",
+    "checkpoint": "checkpointing.checkpoint",
+    "exec": "joining.execute",
+    "start": "starting.start",
+    "state": "telling.state",
+    "list": "telling.list_all",
+    "ps": "telling.ps",
+    "events": "watching.events",
+    "kill": "ending.kill",
+    "delete": "ending.delete",
+    "pause": "changing.pause",
+    "resume": "changing.resume",
+    "update": "changing.update",
+    "spec": "documents.spec",
+    "features": "documents.features",
 }
-"""Command -> the module whose function of the same name does it."""
+"""Command -> the function that does it, and its module."""
 
 EXEC_FAILED: Final = 255
 """Exit status of ``exec`` where the program wasn't executed."""
@@ -48,8 +48,9 @@ def main(words: list[str] | None = None) -> NoReturn:
         if command is None:
             _print_version()
             raise SystemExit(0)
-        module = import_module(f".{_MODULES[command]}", __package__)
-        status = getattr(module, command)(options, log)
+        module, _, function = _FUNCTIONS[command].partition(".")
+        do = getattr(import_module(f".{module}", __package__), function)
+        status = do(options, log)
     except arguments.UsageError as error:
         sys.stderr.write(f"{error}\n")
         status = 1

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import select
-
 import _socket
+import select
 
 from ..errors import ExecError, HandshakeError, SetupError, StatusError
 from ..proc import init_pipe
 from ..state import gate
-from .hooks import run_hooks
-from .kept import document, oci_status, open_folder
+from .kept import oci_status, open_folder, store_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,10 +17,13 @@ if TYPE_CHECKING:
     from .report import Log
 
 
-def start(options: argparse.Namespace, log: Log) -> None:
+def start(options: argparse.Namespace, _log: Log) -> None:
     """Open the gate, and wait until the program runs."""
     with open_folder(options) as folder:
         record = folder.read()
+        if record.config.get("hooks"):
+            _start_with_hooks(options)
+            return
         status = oci_status(folder, record)
         if status != "created":
             words = "an already running" if status == "running" else f"a {status}"
@@ -31,7 +32,19 @@ def start(options: argparse.Namespace, log: Log) -> None:
         if connection is None:
             raise StatusError("stopped", "start a container that has stopped")
         open_gate(connection, record.args[0] if record.args else "")
-        run_hooks("poststart", record, document(folder, record), log)
+
+
+def _start_with_hooks(options: argparse.Namespace) -> None:
+    """The same by way of `Runtime`, which runs what is due then."""
+    import anyio
+
+    from ..runtime import Runtime
+
+    async def start() -> None:
+        async with Runtime(store_of(options).root).load(options.id) as container:
+            await container.start()
+
+    anyio.run(start)
 
 
 def open_gate(connection: int, program: str) -> None:

@@ -26,7 +26,7 @@ def state(options: argparse.Namespace, _log: Log) -> None:
     _print_json(found)
 
 
-def list(options: argparse.Namespace, log: Log) -> None:  # noqa: A001
+def list_all(options: argparse.Namespace, log: Log) -> None:
     """Print all containers."""
     found = [*_documents(options, log)]
     if options.quiet:
@@ -57,7 +57,7 @@ def ps(options: argparse.Namespace, _log: Log) -> None:
     sys.stdout.writelines(f"{line}\n" for line in (title, *kept))
 
 
-def members(record: Record) -> list[int]:  # type: ignore[valid-type]
+def members(record: Record) -> list[int]:
     """All process ids in the container's cgroups, and in those below them."""
     found: set[int] = set()
     for directory in record.directories:

@@ -47,6 +47,7 @@ class KeptProcesses(Processes):
         ledger.cgroup = lambda: self.cgroup
         self._gated = gated
         self._was_over = False
+        self._living_on: set[Process] = set()
 
     # -- for the program that makes it -------------------------------------------------
 
@@ -86,6 +87,20 @@ class KeptProcesses(Processes):
         first = self.first
         if first is not None and first._key is not None:
             await spawner.let_live(self._key, first._key)
+
+    async def let_process_live(self, process: Process) -> None:
+        """Have a later process live on without this program.
+
+        Raises:
+            SpawnerError: there is no spawner to be had; the process has ended.
+        """
+        if process._key is not None:
+            try:
+                await spawner.let_live(process._key)
+            except BaseException:
+                await process.aclose()
+                raise
+        self._living_on.add(process)
 
     async def open_gate(self) -> Process:
         """Have the first process, which waits behind the gate, execute its program.
@@ -160,13 +175,13 @@ class KeptProcesses(Processes):
 
     async def _release(self) -> None:
         async with self._starting:
-            for process in tuple(self.later):
+            for process in self.later - self._living_on:
                 await process.end()
             for process in self._all:
                 process.close_streams()
             self.watching.end()
-            if self.first is not None:
-                number = self.first.let_go()
+            for left in (*self._living_on, self.first):
+                number = None if left is None else left.let_go()
                 if number is not None:
                     _let_go.append(number)
             self.ledger.close()

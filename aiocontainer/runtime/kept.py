@@ -88,13 +88,17 @@ class KeptContainer(Container):
         stderr: StdioSource = DEVNULL,
         terminal: bool | tuple[int, int] = False,
         pass_fds: Sequence[int] = (),
+        detach: bool = False,
         **settings: Unpack[ProcessChanges],
     ) -> Process:
         """Without arguments, let the container's own program, which is created, begin;
         with arguments, start another one beside it, as `Container.start`.
 
+        With ``detach`` that one lives on when this program leaves the container: its
+        streams can't be pipes of ours then.
+
         Raises:
-            StatusError: the container isn't created, or paused, or has ended.
+            StatusError: the container isn't created, or has ended.
             ExecError: the program can't be executed; the container is stopped then.
             Others: as `Container.start`.
         """
@@ -104,7 +108,7 @@ class KeptContainer(Container):
             return await self._processes.open_gate()
         if self._processes.first is not None:
             check_move(self.status(), "start a process")
-        return await super().start(
+        process = await super().start(
             args,
             stdin=stdin,
             stdout=stdout,
@@ -113,6 +117,9 @@ class KeptContainer(Container):
             pass_fds=pass_fds,
             **settings,
         )
+        if detach:
+            await self._processes.let_process_live(process)
+        return process
 
     def status(self) -> Status:
         """Asked of the kernel: ``created`` (its first process waits to be started),

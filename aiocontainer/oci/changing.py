@@ -1,0 +1,75 @@
+"""``pause``, ``resume`` and ``update``: of a container that runs."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import anyio
+
+from ..config.bundle import read_resources
+from ..errors import ConfigError
+from ..runtime import Runtime
+from .arguments import LIMITS
+from .kept import default_root
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+
+    from .report import Log
+
+_LARGEST = 1 << 20
+
+
+def pause(options: argparse.Namespace, _log: Log) -> None:
+    """Stop all processes; confirmed by the kernel."""
+    anyio.run(_pause, options)
+
+
+def resume(options: argparse.Namespace, _log: Log) -> None:
+    """Let all processes go on; confirmed by the kernel."""
+    anyio.run(_resume, options)
+
+
+def update(options: argparse.Namespace, log: Log) -> None:
+    """Change limits."""
+    limits, warnings = read_resources(_document(options))
+    for warning in warnings:
+        log.warning(warning)
+    anyio.run(_update, options, limits)
+
+
+async def _pause(options: argparse.Namespace) -> None:
+    async with _runtime(options).load(options.id) as container:
+        await container.pause()
+
+
+async def _resume(options: argparse.Namespace) -> None:
+    async with _runtime(options).load(options.id) as container:
+        await container.resume()
+
+
+async def _update(options: argparse.Namespace, limits: Any) -> None:  # noqa: ANN401
+    async with _runtime(options).load(options.id) as container:
+        await container.set(limits)
+
+
+def _runtime(options: argparse.Namespace) -> Runtime:
+    return Runtime(options.root or default_root())
+
+
+def _document(options: argparse.Namespace) -> Any:  # noqa: ANN401
+    for flag in ("l3_cache_schema", "mem_bw_schema"):
+        if getattr(options, flag) is not None:
+            raise ConfigError(flag.replace("_", "-"), "can't be changed later")
+    if options.resources == "-":
+        return sys.stdin.buffer.read(_LARGEST)
+    if options.resources is not None:
+        return options.resources
+    document: dict[str, dict[str, Any]] = {}
+    for group, name in LIMITS.values():
+        value = getattr(options, f"{group}.{name}")
+        if value is not None:
+            document.setdefault(group, {})[name] = value
+    return document

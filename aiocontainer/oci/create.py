@@ -1,0 +1,124 @@
+"""``create`` and ``run``: from a bundle to a container."""
+
+from __future__ import annotations
+
+import os
+
+import anyio
+
+from ..config import Config, replace
+from ..config.bundle import Bundle
+from ..errors import ConfigError
+from ..runtime import KeptContainer, Runtime
+from . import foreground, handover
+from .kept import default_root
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+
+    from ..config.oci import CgroupManager
+    from .report import Log
+
+
+def create(options: argparse.Namespace, log: Log) -> None:
+    """Make a container that waits for ``start``."""
+    anyio.run(_create, options, log)
+
+
+def run(options: argparse.Namespace, log: Log) -> int:
+    """Make a container, start it, and wait for its end; its exit status."""
+    return anyio.run(_run, options, log)
+
+
+async def _create(options: argparse.Namespace, log: Log) -> None:
+    container = await _made(options, log)
+    try:
+        _hand_over(options, container)
+    except BaseException:
+        await container.destroy()
+        raise
+    await container.aclose()
+
+
+async def _run(options: argparse.Namespace, log: Log) -> int:
+    container = await _made(options, log)
+    try:
+        _hand_over(options, container)
+        if options.detach:
+            await container.start()
+            await container.aclose()
+            return 0
+        init = container.init
+        assert init is not None
+        status = await foreground.follow(init, container.start)
+    except BaseException:
+        await container.destroy()
+        raise
+    if options.keep:
+        await container.aclose()
+    else:
+        await container.destroy()
+    return status
+
+
+async def _made(options: argparse.Namespace, log: Log) -> KeptContainer:
+    bundle = Bundle.read(
+        os.path.abspath(options.bundle), cgroup_manager=_manager(options)
+    )
+    for warning in bundle.warnings:
+        log.warning(warning)
+    process = bundle.process
+    if process is None:
+        raise ConfigError("process.args", "is needed")
+    config = _changed(bundle.config, options)
+    detaches = options.command == "create" or options.detach
+    if process.terminal:
+        handover.check_console(options.console_socket, needed=detaches)
+    elif options.console_socket:
+        raise ConfigError("console-socket", "is of no use without process.terminal")
+    extra = {
+        "ociVersion": bundle.version,
+        "bundle": bundle.path,
+        "rootfs": getattr(config.rootfs, "path", ""),
+        "annotations": dict(bundle.annotations),
+    }
+    return await Runtime(options.root or default_root()).create(
+        options.id,
+        config,
+        process.args,
+        detach=True,
+        stdin=None,
+        stdout=None,
+        stderr=None,
+        terminal=process.terminal,
+        pass_fds=handover.preserved(options.preserve_fds),
+        extra=extra,
+        **handover.listening(config.env),
+    )
+
+
+def _manager(options: argparse.Namespace) -> CgroupManager:
+    if options.systemd_cgroup:
+        return "systemd"
+    return options.cgroup_manager or "cgroupfs"
+
+
+def _changed(config: Config, options: argparse.Namespace) -> Config:
+    """The config with what the command line says."""
+    if options.no_pivot:
+        config = replace(config, pivot_root=False)
+    if options.no_new_keyring:
+        config = replace(config, session_keyring=False)
+    return config
+
+
+def _hand_over(options: argparse.Namespace, container: KeptContainer) -> None:
+    init = container.init
+    assert init is not None
+    if options.console_socket and init.terminal is not None:
+        handover.send_descriptor(options.console_socket, init.terminal.fileno())
+    if options.pidfd_socket:
+        handover.send_descriptor(options.pidfd_socket, init.pidfd)
+    if options.pid_file:
+        handover.write_pid(options.pid_file, init.pid)

@@ -1,0 +1,63 @@
+"""A process in the foreground: signals go to it, and its terminal is ours."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Final
+
+from ..proc.process import Process
+
+_OURS: Final = {
+    signal.SIGKILL,
+    signal.SIGSTOP,
+    signal.SIGCHLD,
+    signal.SIGPIPE,
+    signal.SIGWINCH,
+    signal.SIGURG,
+}
+"""Signals that aren't sent on: what can't be caught, or means only us."""
+
+
+async def follow(
+    process: Process, begin: Callable[[], Awaitable[object]] | None = None
+) -> int:
+    """Wait for a process to which our signals are sent on.
+
+    Args:
+        process: it may wait behind a gate.
+        begin: opens that.
+
+    Returns:
+        An exit status as a shell has it: 128 and more for a signal.
+    """
+    with _forwarding(process):
+        if begin is not None:
+            await begin()
+        if process.terminal is not None:
+            from .terminal import attached
+
+            async with attached(process.terminal):
+                status = await process.wait()
+        else:
+            status = await process.wait()
+    return 128 - status if status < 0 else status
+
+
+@contextlib.contextmanager
+def _forwarding(process: Process) -> Iterator[None]:
+    loop = asyncio.get_running_loop()
+    caught = []
+    for number in signal.valid_signals() - _OURS:
+        with contextlib.suppress(ValueError, OSError, RuntimeError):
+            loop.add_signal_handler(number, process.send_signal, number)
+            caught.append(number)
+    try:
+        yield
+    finally:
+        for number in caught:
+            loop.remove_signal_handler(number)
+        sys.stdout.flush()

@@ -1,0 +1,103 @@
+"""``exec``: another program in a container."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import anyio
+
+from ..config.bundle import read_process
+from ..errors import ConfigError, StatusError
+from ..runtime import KeptContainer, Runtime
+from . import foreground, handover
+from .kept import default_root
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+
+    from .report import Log
+
+
+def execute(options: argparse.Namespace, log: Log) -> int:
+    """Run a program in a container; its exit status, or 0 if it isn't waited for."""
+    return anyio.run(_execute, options, log)
+
+
+async def _execute(options: argparse.Namespace, log: Log) -> int:
+    if options.cgroup:
+        raise ConfigError("cgroup", "can't be chosen: each process gets one of its own")
+    async with Runtime(options.root or default_root()).load(options.id) as container:
+        status = container.status()
+        if status == "paused" and not options.ignore_paused:
+            raise StatusError(status, "exec (use --ignore-paused)")
+        args, terminal, changes = _wanted(options, container, log)
+        if terminal:
+            handover.check_console(options.console_socket, needed=options.detach)
+        process = await container.start(
+            args,
+            stdin=None,
+            stdout=None,
+            stderr=None,
+            terminal=terminal,
+            pass_fds=handover.preserved(options.preserve_fds),
+            detach=options.detach,
+            **changes,
+        )
+        if options.console_socket and process.terminal is not None:
+            handover.send_descriptor(options.console_socket, process.terminal.fileno())
+        if options.pidfd_socket:
+            handover.send_descriptor(options.pidfd_socket, process.pidfd)
+        if options.pid_file:
+            handover.write_pid(options.pid_file, process.pid)
+        if options.detach:
+            return 0
+        return await foreground.follow(process)
+
+
+def _wanted(
+    options: argparse.Namespace, container: KeptContainer, log: Log
+) -> tuple[tuple[str, ...], bool | tuple[int, int], dict[str, Any]]:
+    """(program and arguments, terminal, settings) from a file or the command line."""
+    if options.process is not None:
+        spec, warnings = read_process(options.process)
+        for warning in warnings:
+            log.warning(warning)
+        return spec.args, spec.terminal or options.tty, dict(spec.changes)
+    words = options.args[1:] if options.args[:1] == ["--"] else options.args
+    if not words:
+        raise ConfigError("args", "is empty: what is to be executed?")
+    return tuple(words), options.tty, _changes(options, container)
+
+
+def _changes(options: argparse.Namespace, container: KeptContainer) -> dict[str, Any]:
+    config = container.config
+    changes: dict[str, Any] = {}
+    if options.cwd is not None:
+        changes["cwd"] = options.cwd
+    if options.env:
+        pairs = (word.partition("=")[::2] for word in options.env)
+        changes["env"] = {**config.env, **dict(pairs)}
+    if options.user is not None:
+        changes["user"] = options.user
+    if options.additional_gids:
+        changes["groups"] = (*config.groups, *options.additional_gids)
+    if options.no_new_privs:
+        changes["no_new_privs"] = True
+    if options.apparmor is not None:
+        changes["apparmor_profile"] = options.apparmor
+    if options.process_label is not None:
+        changes["selinux_label"] = options.process_label
+    if options.cap:
+        changes["capabilities"] = _more(container, options.cap)
+    return changes
+
+
+def _more(container: KeptContainer, names: list[str]) -> dict[str, Any]:
+    """The container's capabilities and these, in all sets but the inheritable one; the
+    ambient one too, so that a user that isn't root has them after its exec."""
+    held = container.config.capabilities
+    return {
+        name: frozenset(getattr(held, name)) | frozenset(names)
+        for name in ("bounding", "effective", "permitted")
+    } | {"inheritable": held.inheritable, "ambient": held.ambient}
