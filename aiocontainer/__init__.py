@@ -107,6 +107,9 @@ if TYPE_CHECKING:
         ProcessFailed as ProcessFailed,
     )
     from .errors import (
+        RequirementMissing as RequirementMissing,
+    )
+    from .errors import (
         SetupError as SetupError,
     )
     from .errors import (
@@ -223,6 +226,7 @@ _HOMES = {
         "HandshakeError",
         "NetworkError",
         "ProcessFailed",
+        "RequirementMissing",
         "SetupError",
         "SpawnerError",
         "StateError",

@@ -15,6 +15,7 @@ ContainerError
 │  └─ CgroupBusy                couldn't be removed: processes are left in it
 ├─ NetworkError                 .interface, .step; cause: the OSError
 ├─ UnsupportedFeature           this kernel or user can't: .feature, .hint
+│  └─ RequirementMissing        something in Config.require: .missing, .cause, .cure
 └─ ProcessFailed                only with check=True: .result
 
 Closed, busy and ended streams raise anyio's own ``ClosedResourceError``,
@@ -40,6 +41,7 @@ __all__ = (
     "HandshakeError",
     "NetworkError",
     "ProcessFailed",
+    "RequirementMissing",
     "SetupError",
     "SpawnerError",
     "StateError",
@@ -173,6 +175,20 @@ class UnsupportedFeature(ContainerError):
         self.hint = hint
         if hint is not None:
             self.add_note(f"hint: {hint}")
+
+
+class RequirementMissing(UnsupportedFeature):
+    """Something that the config requires wouldn't be in force. No process was started.
+
+    Cause and cure are those of the first one missing.
+    """
+
+    def __init__(self, missing: tuple[str, ...], cause: str, cure: str) -> None:
+        super().__init__(", ".join(missing), f"not in force: {cause}", cure)
+        self.missing = missing
+        """Names as in `Config.require`, sorted."""
+        self.cause = cause
+        self.cure = cure
 
 
 class ProcessFailed(ContainerError):

@@ -15,7 +15,7 @@ import anyio
 
 from ._sys import pidfd as sys_pidfd
 from .attachments import Attachment, Attachments
-from .cgroups import Cgroup, detect, open_cgroup
+from .cgroups import Cgroup, detect, open_cgroup, within_reach
 from .config import Config, Loopback, Resources, device_rules
 from .errors import (
     CgroupError,
@@ -25,6 +25,7 @@ from .errors import (
     SetupError,
     StatusError,
 )
+from .isolation import check_requirements
 from .plan import compile as plans
 from .proc import spawner
 from .proc.agents import hand_over
@@ -318,8 +319,11 @@ class Processes:
         settings = self._config.cgroup
         cgroup = open_cgroup(detect(), settings, self._name)
         if cgroup.version == 0:
+            check_requirements(self.resolved, None)
             _refuse_limits(cgroup, self._config.resources)
             return None
+        if self._config.require:
+            check_requirements(self.resolved, cgroup, within_reach(cgroup))
         # Written down before it is made: whoever comes after a SIGKILL has to know.
         try:
             await spawner.watch_directories(self._key, cgroup.directories)
@@ -331,10 +335,12 @@ class Processes:
             raise
         if not cgroup.directories:  # this user may make none after all
             spawner.forget(self._key, at_once=True)
+            check_requirements(self.resolved, None)
             _refuse_limits(cgroup, self._config.resources)
             return None
         self.cgroup = cgroup
         cgroup.apply(limits)
+        check_requirements(self.resolved, cgroup)
         return cgroup
 
     async def _make_run_cgroup(self, key: int) -> Cgroup | None:

@@ -9,7 +9,7 @@ from .detect import Hierarchy, Layout, detect
 from .group import CGroup
 from .leftovers import collect
 from .meter import Meter, Reading
-from .open import open_cgroup, prune_parents
+from .open import open_cgroup, prune_parents, within_reach
 from .stats import CgroupStats, Usage
 
 __all__ = (
@@ -26,4 +26,5 @@ __all__ = (
     "detect",
     "open_cgroup",
     "prune_parents",
+    "within_reach",
 )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ..errors import ControllerMissing, UnsupportedFeature
 from .base import PARENT, Cgroup, check_name, check_parent
 from .detect import Hierarchy, Layout
+from .files import read_optional
 from .none import NoCgroup
 from .v1.manager import V1Cgroup
 from .v2.manager import CONTROLLERS, V2Cgroup
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from ..config import CgroupSettings
     from .systemd import SystemdCgroup
 
-__all__ = ("open_cgroup", "parents_of", "prune_parents")
+__all__ = ("open_cgroup", "parents_of", "prune_parents", "within_reach")
 
 
 def open_cgroup(
@@ -69,16 +70,35 @@ def open_cgroup(
     return cgroup
 
 
+def within_reach(cgroup: Cgroup) -> frozenset[str]:
+    """The controllers that a cgroup will have once it is made, as far as known."""
+    if cgroup.version == 2 and cgroup.unified is not None:
+        above = _nearest(cgroup.unified)
+        offered = frozenset(
+            (read_optional(above + "/cgroup.controllers") or "").split()
+        )
+        # Device rules are a BPF program, which takes privilege.
+        free = {"freezer"} if os.geteuid() else {"freezer", "devices"}
+        return (offered & frozenset(cgroup.paths)) | free
+    paths = cgroup.paths.items()
+    return frozenset(name for name, path in paths if _may_make_directory(path))
+
+
 def _may_make(cgroup: Cgroup) -> bool:
     """Whether this user may make any of its directories: some are delegated."""
     return any(map(_may_make_directory, cgroup.directories))
 
 
 def _may_make_directory(directory: str) -> bool:
+    return os.access(_nearest(directory), os.W_OK, effective_ids=True)
+
+
+def _nearest(directory: str) -> str:
+    """The lowest directory above that is there."""
     above = directory.rpartition("/")[0]
     while above and not os.path.isdir(above):
         above = above.rpartition("/")[0]
-    return os.access(above, os.W_OK, effective_ids=True)
+    return above or "/"
 
 
 def _open_v1(

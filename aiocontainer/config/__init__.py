@@ -35,6 +35,7 @@ from .process import (
     override,
     parse_user,
 )
+from .requirements import REQUIREMENTS
 from .resources import (
     DEFAULT_DEVICE_RULES,
     CpuLimits,
@@ -78,6 +79,7 @@ __all__ = (
     "HOST_DIRECTORIES",
     "HOST_ETC",
     "HOST_LIBRARY_LINKS",
+    "REQUIREMENTS",
     "RLIMITS",
     "SYSTEM_MOUNTS",
     "ArgRule",

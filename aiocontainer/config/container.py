@@ -22,6 +22,7 @@ from .mounts import (
 from .namespaces import IdMapping, Namespaces, TimeOffsets, require_disjoint
 from .network import AnyNetwork, Attached, Loopback, check_networks
 from .process import ProcessSettings, Rlimit
+from .requirements import Requirements
 from .resources import DeviceRule, Resources
 from .rootfs import AnyRootfs, Rootfs
 from .scheduling import (
@@ -32,7 +33,7 @@ from .scheduling import (
     Scheduler,
 )
 from .seccomp import Seccomp, require_answerable
-from .shorthands import fold_shorthands
+from .shorthands import fold_automatic_ids, fold_shorthands
 from .sysctls import SysctlMap, require_namespaces
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ class Config(ProcessSettings):
     domainname: _UtsName | None = None
     namespaces: Namespaces = Namespaces()
     uid_mappings: tuple[IdMapping, ...] = ()
-    """Of a new user namespace."""
+    """Of a new user namespace; ``"auto"`` is short for ``namespaces.user="auto"``."""
     gid_mappings: tuple[IdMapping, ...] = ()
     """Of a new user namespace."""
     time_offsets: TimeOffsets = TimeOffsets()
@@ -106,6 +107,9 @@ class Config(ProcessSettings):
     ``/``."""
     resources: Resources = Resources()
     cgroup: CgroupSettings = CgroupSettings()
+    require: Requirements = frozenset()
+    """What has to be in force, as ``{"userns", "seccomp", "cgroup.memory"}``: without
+    it no process is started. See `REQUIREMENTS`."""
 
     if TYPE_CHECKING:
 
@@ -131,8 +135,8 @@ class Config(ProcessSettings):
             hostname: str | None = ...,
             domainname: str | None = ...,
             namespaces: Namespaces = ...,
-            uid_mappings: Iterable[IdMapping] = ...,
-            gid_mappings: Iterable[IdMapping] = ...,
+            uid_mappings: Iterable[IdMapping] | Literal["auto"] = ...,
+            gid_mappings: Iterable[IdMapping] | Literal["auto"] = ...,
             scheduler: Scheduler | None = ...,
             io_priority: IoPriority | None = ...,
             memory_policy: MemoryPolicy | None = ...,
@@ -159,6 +163,7 @@ class Config(ProcessSettings):
             bundle: StrPath | None = ...,
             resources: Resources = ...,
             cgroup: CgroupSettings = ...,
+            require: Iterable[str] = ...,
         ) -> None: ...
 
     @classmethod
@@ -219,7 +224,9 @@ class Config(ProcessSettings):
     @model_validator(mode="before")
     @classmethod
     def _take_shorthands(cls, data: object) -> object:
-        return fold_shorthands(data) if isinstance(data, Mapping) else data
+        if not isinstance(data, Mapping):
+            return data
+        return fold_shorthands(fold_automatic_ids(data))
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:

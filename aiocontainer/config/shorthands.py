@@ -4,10 +4,11 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from .base import ConfigError, replace
+from .namespaces import Namespaces
 from .resources import Resources
 from .units import CPU_PERIOD_US, parse_cpus, parse_size
 
-__all__ = ("fold_shorthands",)
+__all__ = ("fold_automatic_ids", "fold_shorthands")
 
 _SHORTHANDS: Final = ("memory", "cpus", "pids")
 
@@ -26,6 +27,32 @@ def fold_shorthands(data: Mapping[str, Any]) -> dict[str, Any]:
     for name, value in given.items():
         resources = _FOLD[name](resources, value)
     return {**rest, "resources": resources}
+
+
+def fold_automatic_ids(data: Mapping[str, Any]) -> Mapping[str, Any]:
+    """``uid_mappings="auto"`` (or ``gid_mappings``) is ``namespaces.user="auto"``.
+
+    Raises:
+        ConfigError: one is automatic, and the other or ``namespaces`` says otherwise.
+    """
+    fields = ("uid_mappings", "gid_mappings")
+    automatic = [name for name in fields if data.get(name) == "auto"]
+    if not automatic:
+        return data
+    for name in fields:
+        if data.get(name, "auto") != "auto":
+            raise ConfigError(name, f"has to be automatic too, as {automatic[0]}")
+    spaces = data.get("namespaces", Namespaces())
+    if not isinstance(spaces, Namespaces):
+        try:
+            spaces = Namespaces.model_validate(spaces)
+        except ConfigError as error:
+            field = f"namespaces.{error.field}".rstrip(".")
+            raise ConfigError(field, error.reason) from None
+    if spaces.user.startswith("/"):
+        raise ConfigError(automatic[0], "needs a user namespace of its own")
+    rest = {name: value for name, value in data.items() if name not in fields}
+    return {**rest, "namespaces": replace(spaces, user="auto")}
 
 
 def _resources(value: object) -> Resources:

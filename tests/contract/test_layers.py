@@ -33,7 +33,7 @@ ARROWS = {
     "watching": {"statistics"} | ROOMS | MODELS,
     "attachments": set(),
     "hooks": ROOMS | MODELS,
-    "processes": {"watching", "attachments", "hooks"} | ROOMS | MODELS,
+    "processes": {"watching", "attachments", "hooks", "isolation"} | ROOMS | MODELS,
     "isolation": ROOMS | MODELS,
     "container": {"isolation", "processes", "statistics", "watching"} | ROOMS | MODELS,
     "runtime": {"attachments", "container", "processes"} | ROOMS | MODELS,
