@@ -1,5 +1,6 @@
 """``linux.devices`` and the device rules of ``linux.resources``."""
 
+import posixpath
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
@@ -42,14 +43,24 @@ _DENY_ALL: Final = {"allow": False, "type": "a", "access": "rwm"}
 def read_devices(linux: Node) -> list[dict[str, Any]]:
     """Keywords of one `Device` each: those of the document, then those that every
     container has. What may be done with them is for the rules to say."""
+    usual = {
+        path: _character(path, major, minor)
+        for path, (major, minor) in DEVICE_NUMBERS.items()
+    }
     found: dict[str, dict[str, Any]] = {}
     for node in linux.nodes("devices"):
         device = _device(node)
-        if found.setdefault(device["path"], device) != device:
-            raise node.wrong("path", f"{device['path']} is there twice")
-    for path, (major, minor) in DEVICE_NUMBERS.items():
-        found.setdefault(path, {"path": path, "major": major, "minor": minor})
-    return list(found.values())
+        path = device["path"]
+        if found.setdefault(path, device) != device:
+            raise node.wrong("path", f"{path} is there twice")
+    given = [device for path, device in found.items() if device != usual.get(path)]
+    taken = {device["path"] for device in given}
+    return given + [device for path, device in usual.items() if path not in taken]
+
+
+def _character(path: str, major: int, minor: int) -> dict[str, Any]:
+    fields = {"path": path, "type": "c", "major": major, "minor": minor}
+    return fields | {"file_mode": 0o666, "uid": 0, "gid": 0}
 
 
 def _device(node: Node) -> dict[str, Any]:
@@ -57,19 +68,17 @@ def _device(node: Node) -> dict[str, Any]:
     kind, path = node.need("type"), node.need("path")
     if kind not in ("c", "b", "u", "p"):
         raise node.wrong("type", "should be one of c, b, u, p")
-    if not path.startswith("/"):
-        raise node.wrong("path", "should be an absolute path")
+    path = f"/{posixpath.normpath(path).lstrip('/')}"
+    if not node.need("path").startswith("/") or path in ("/", "/dev"):
+        raise node.wrong("path", "should be an absolute path of a file")
     fields: dict[str, Any] = {"path": path, "type": kind}
     if kind != "p":
         fields["major"] = node.need_number("major", *_MAJORS)
         fields["minor"] = node.need_number("minor", *_MINORS)
     mode = node.number("fileMode", 0, 0o177_777)
-    if mode is not None:
-        fields["file_mode"] = mode & ~_TYPE_BITS
+    fields["file_mode"] = 0o666 if mode is None else mode & ~_TYPE_BITS
     for owner in ("uid", "gid"):
-        number = node.number(owner, *_ID)
-        if number is not None:
-            fields[owner] = number
+        fields[owner] = node.number(owner, *_ID) or 0
     return fields
 
 

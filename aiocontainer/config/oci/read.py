@@ -81,6 +81,12 @@ def read_document(
     reading = Reading(_version(top), top.warnings)
     top.only(*_TOP)
     top.refuse("hooks")
+    reading.annotations = top.map("annotations")
+    if "" in reading.annotations:
+        raise top.wrong("annotations", "has an empty name")
+    for key in reading.annotations:
+        if key.startswith("run.oci."):  # crun's, which change what a container is
+            top.warn(f"annotations[{key[:80]}]", "isn't acted on")
     fields = reading.fields
     fields["rootfs"] = _rootfs(top, bundle)
     for name in ("hostname", "domainname"):
@@ -95,11 +101,9 @@ def read_document(
         program = read_program(process)
         reading.args, reading.terminal = program["args"], program["terminal"]
     linux = top.part("linux")
-    fields |= _linux(linux, manager)
+    fields |= _linux(linux)
+    fields["cgroup"] = read_cgroup(linux, manager, reading.annotations)
     fields["seccomp"], reading.rule_sources = read_seccomp(linux)
-    reading.annotations = top.map("annotations")
-    if "" in reading.annotations:
-        raise top.wrong("annotations", "has an empty name")
     return reading
 
 
@@ -124,7 +128,7 @@ def _rootfs(top: Node, bundle: str | None) -> dict[str, Any]:
     return {"kind": "directory", "path": path, "readonly": readonly}
 
 
-def _linux(linux: Node, manager: CgroupManager) -> dict[str, Any]:
+def _linux(linux: Node) -> dict[str, Any]:
     linux.only(*_LINUX)
     linux.refuse("mountLabel", "intelRdt")
     fields: dict[str, Any] = {
@@ -136,7 +140,6 @@ def _linux(linux: Node, manager: CgroupManager) -> dict[str, Any]:
         "gid_mappings": read_mappings(linux, "gidMappings"),
         "devices": (),
         "system_devices": read_devices(linux),
-        "cgroup": read_cgroup(linux, manager),
         "resources": read_resources(linux.part("resources")),
         "sysctl": linux.map("sysctl"),
         "masked_paths": tuple(linux.words("maskedPaths")),

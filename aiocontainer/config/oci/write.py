@@ -9,7 +9,7 @@ from typing import Any, Final
 from aiocontainer.errors import UnsupportedFeature
 
 from ..kernel_names import DEVICE_NUMBERS
-from .cgroup_path import write_cgroup
+from .cgroup_path import write_cgroup, write_properties
 from .process import UNLIMITED
 from .scheduling import write_domain, write_scheduling, write_time_offsets
 from .write_resources import write_resources
@@ -28,7 +28,6 @@ rootfs_propagation scheduler seccomp session_keyring sysctl system_devices syste
 time_offsets uid_mappings umask user
 """
 _WITHOUT_WORD: Final = {
-    "cgroup": ("systemd_properties",),
     "scheduler": ("util_min", "util_max"),
 }
 
@@ -57,8 +56,9 @@ def write_document(
     for name in ("hostname", "domainname"):
         if config[name] is not None:
             document[name] = config[name]
-    if annotations:
-        document["annotations"] = dict(annotations)
+    properties = write_properties(config["cgroup"]["systemd_properties"])
+    if properties or annotations:
+        document["annotations"] = {**annotations, **properties}
     return document
 
 
