@@ -124,7 +124,7 @@ async def run_hook(kind: str, hook: Hook, state: bytes, directory: str) -> None:
     else:
         how = f"exit status {result.returncode}"
     told = result.stdout[-_TOLD_BYTES:].decode("utf-8", "replace").strip()
-    raise SetupError(f"run {kind} hook {hook.path}", f"{how}: {told}" if told else how)
+    raise SetupError(f"run hook {kind} {hook.path}", f"{how}: {told}" if told else how)
 
 
 async def _run(hook: Hook, state: bytes, directory: str) -> Result:
@@ -180,10 +180,10 @@ def _named(kind: str, hook: Hook) -> Iterator[None]:
     try:
         yield
     except SetupError as error:
-        step = f"run {kind} hook {hook.path}"
+        step = f"run hook {kind} {hook.path}"
         raise SetupError(step, error.reason) from (error.__cause__ or error)
     except OSError as error:
-        raise SetupError(f"run {kind} hook {hook.path}", str(error)) from error
+        raise SetupError(f"run hook {kind} {hook.path}", str(error)) from error
 
 
 def _log(error: ContainerError) -> None:
