@@ -269,6 +269,7 @@ PROBES: dict[str, Attempt] = {
     "newuidmap": _programs("newuidmap", "newgidmap"),
     "criu": _programs("criu"),
     "compiler": _programs("cc"),
+    "iproute2": _programs("ip"),
     "strace": _programs("strace"),
     "cgroup-v2": _any_cgroup_v2,
     "cgroup-v2-pure": _pure_v2,
