@@ -6,6 +6,9 @@ import contextlib
 import dataclasses
 import os
 import secrets
+from typing import Final
+
+import anyio
 
 from .._sys import pidfd as sys_pidfd
 from ..cgroups import Cgroup, detect, open_cgroup
@@ -21,8 +24,10 @@ from ..proc.result import Usage
 from ..proc.stdio import Stdio
 from ..proc.uncancelled import uncancelled
 from ..processes import Processes
-from ..state import Record, gate
+from ..state import Folder, Record, gate
 from .ledger import Ledger
+
+_QUEUE_S: Final = 5.0
 
 _let_go: list[int] = []
 """Pidfds of children of ours that live on: to be reaped when they have ended."""
@@ -114,10 +119,7 @@ class KeptProcesses(Processes):
             raise StatusError("stopped" if self.ended else "created", "start")
         folder = await self.ledger.lock()
         try:
-            try:
-                connection = gate.knock(folder)
-            except BlockingIOError:
-                raise StatusError("created", "start: too many wait") from None
+            connection = await _knock(folder)
             if connection is None:
                 status = "stopped" if self.ended else "running"
                 raise StatusError(status, "start")
@@ -181,12 +183,31 @@ class KeptProcesses(Processes):
                 process.close_streams()
             self.watching.end()
             for left in (*self._living_on, self.first):
-                number = None if left is None else left.let_go()
-                if number is not None:
-                    _let_go.append(number)
+                if left is not None:
+                    _keep_to_reap(left)
             self.ledger.close()
             self.closed = True
-            reap_let_go()
+
+
+async def _knock(folder: Folder) -> int | None:
+    """As `gate.knock`; those before us, who only asked, are soon let in and out."""
+    with anyio.move_on_after(_QUEUE_S):
+        while True:
+            try:
+                return gate.knock(folder)
+            except BlockingIOError:
+                await anyio.sleep(0.001)
+    raise StatusError("created", "start: its first process doesn't answer")
+
+
+def _keep_to_reap(process: Process) -> None:
+    number = process.let_go()
+    if number is None:
+        return
+    if isinstance(process, AdoptedProcess):
+        os.close(number)  # whoever started it reaps it
+    else:
+        _let_go.append(number)
 
 
 def reap_let_go() -> None:

@@ -62,7 +62,9 @@ class KeptContainer(Container):
         changed = override(self.config, **settings) if settings else self.config
         if terminal:
             stdin = stdout = stderr = None
-        request = checked(args or ["init"], changed, terminal, pass_fds)
+        request = checked(
+            ["init"] if args is None else args, changed, terminal, pass_fds
+        )
         if args is None:
             request = Request(None, changed, request.terminal, request.pass_fds)
         try:

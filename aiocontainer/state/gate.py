@@ -21,7 +21,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final
 
-_BACKLOG: Final = 8
+_BACKLOG: Final = 128
+"""How many may ask at once whether somebody is there; a paused one answers later."""
 
 
 def build(folder: Folder) -> int:
