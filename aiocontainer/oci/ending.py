@@ -24,7 +24,8 @@ PATIENCE_S: Final = 10.0
 """How long a killed container may take to be gone, and another program to let go of
 it."""
 _PAUSE_S: Final = 0.002
-_ATTACHED: Final = frozenset(("hooks", "network", "intel_rdt"))
+_NOTHING: Final = (None, {}, [], [{"kind": "loopback"}])
+_ATTACHED: Final = ("hooks", "intel_rdt", "network")
 """Fields of a config that mean more to remove than processes and cgroups."""
 
 
@@ -67,7 +68,7 @@ def delete(options: argparse.Namespace, _log: Log) -> None:
                 status, f"delete container {record.id}: it is not stopped"
             )
         _end(record)
-        if _ATTACHED & record.config.keys():
+        if any(record.config.get(field) not in _NOTHING for field in _ATTACHED):
             _detach(record)
         folder.remove()
 

@@ -322,8 +322,11 @@ class Process(abc.Process):
 
     def let_go(self) -> int | None:
         """For `Container` alone: know no more of it, whether it runs or not. Its pidfd,
-        to be reaped by, unless it has ended."""
-        if self.ended or self._pidfd < 0:
+        to be reaped by, unless it was.
+
+        It isn't reaped here: it may be for somebody else to, who comes after us.
+        """
+        if self._usage is not None or self._pidfd < 0:
             return None
         if self._watching >= 0:
             anyio.notify_closing(self._watching)
