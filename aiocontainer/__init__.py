@@ -39,6 +39,9 @@ if TYPE_CHECKING:
         IdMapping as IdMapping,
     )
     from .config import (
+        Landlock as Landlock,
+    )
+    from .config import (
         Mount as Mount,
     )
     from .config import (
@@ -201,6 +204,7 @@ _HOMES = {
         "Dns",
         "HostDevice",
         "IdMapping",
+        "Landlock",
         "Mount",
         "Namespaces",
         "Network",

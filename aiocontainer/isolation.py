@@ -9,6 +9,7 @@ from typing import Any, Final, Literal, TypeAlias
 from .cgroups import Cgroup
 from .config import REQUIREMENTS, Config, IdMapping
 from .errors import RequirementMissing
+from .plan.landlock import enforced
 
 __all__ = ("Isolation", "UserIds", "check_requirements", "isolation_of")
 
@@ -87,6 +88,7 @@ def isolation_of(config: Config, cgroup: Cgroup | None) -> Isolation:
     v2 = cgroup is not None and cgroup.version == 2
     network = choices["network"]
     words: dict[str, Literal["host", "own"]] = {"host": "host", "new": "own"}
+    profile = config.apparmor_profile
     return Isolation(
         namespaces=frozenset(kind for kind, at in choices.items() if at != "host"),
         user_ids=_user_ids(config),
@@ -98,16 +100,11 @@ def isolation_of(config: Config, cgroup: Cgroup | None) -> Isolation:
         seccomp=config.seccomp is not None,
         no_new_privs=config.no_new_privs,
         capabilities=config.capabilities.bounding,
-        apparmor=_field(config, "apparmor_profile"),
-        selinux=_field(config, "selinux_label"),
-        landlock=getattr(config, "landlock", None) is not None,
+        apparmor=None if profile == "unconfined" else profile,
+        selinux=config.selinux_label,
+        landlock=config.landlock is not None and "files" in enforced(config.landlock),
         readonly_root=bool(getattr(config.rootfs, "readonly", False)),
     )
-
-
-def _field(config: Config, name: str) -> str | None:
-    value = getattr(config, name, None)
-    return None if value is None else str(value)
 
 
 def _controller(name: str) -> str:

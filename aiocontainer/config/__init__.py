@@ -11,6 +11,8 @@ from .container import Config, device_rules
 from .devices import DEFAULT_DEVICES, Device
 from .dns import Dns
 from .hooks import Hook, Hooks
+from .labels import ApparmorProfile, SelinuxLabel
+from .landlock import Landlock
 from .mounts import DEFAULT_MASKED_PATHS, DEFAULT_READONLY_PATHS, SYSTEM_MOUNTS, Mount
 from .namespaces import IdMapping, Namespaces, TimeOffset, TimeOffsets
 from .network import (
@@ -82,6 +84,7 @@ __all__ = (
     "REQUIREMENTS",
     "RLIMITS",
     "SYSTEM_MOUNTS",
+    "ApparmorProfile",
     "ArgRule",
     "Attached",
     "BlockIo",
@@ -105,6 +108,7 @@ __all__ = (
     "HugepageLimit",
     "IdMapping",
     "IoPriority",
+    "Landlock",
     "Loopback",
     "MemoryLimits",
     "MemoryPolicy",
@@ -128,6 +132,7 @@ __all__ = (
     "Route",
     "Scheduler",
     "Seccomp",
+    "SelinuxLabel",
     "SyscallRule",
     "TimeOffset",
     "TimeOffsets",

@@ -10,6 +10,8 @@ from .capabilities import Capabilities
 from .cgroup import CgroupSettings
 from .devices import DEFAULT_DEVICES, Device
 from .hooks import Hooks
+from .labels import SelinuxLabel
+from .landlock import Landlock
 from .mount_ids import require_mappings
 from .mounts import (
     DEFAULT_MASKED_PATHS,
@@ -98,6 +100,8 @@ class Config(ProcessSettings):
     """False moves the mount instead: pivot_root(2) can't leave an initial ramfs."""
     rootfs_propagation: Literal["private", "slave", "shared", "unbindable"] = "private"
     """Propagation of the container's root mount."""
+    mount_label: SelinuxLabel | None = None
+    """SELinux context of what is in the file systems that are made for it."""
     hooks: Hooks = Hooks()
     """Programs run at turns of the container's life."""
     annotations: Annotated[Mapping[Text, Text], *as_map] = FrozenMap()
@@ -132,6 +136,10 @@ class Config(ProcessSettings):
             ] = ...,
             oom_score_adj: int | None = ...,
             seccomp: Seccomp | None = ...,
+            landlock: Landlock | None = ...,
+            apparmor_profile: str | None = ...,
+            selinux_label: str | None = ...,
+            mount_label: str | None = ...,
             hostname: str | None = ...,
             domainname: str | None = ...,
             namespaces: Namespaces = ...,

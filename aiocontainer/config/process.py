@@ -26,6 +26,8 @@ from .base import (
 )
 from .capabilities import DEFAULT_CAPABILITIES, Capabilities
 from .kernel_names import RLIMITS
+from .labels import ApparmorProfile, SelinuxLabel
+from .landlock import Landlock
 from .scheduling import (
     CpuNumbers,
     ExecCpuAffinity,
@@ -200,6 +202,14 @@ class ProcessSettings(Model):
     """Higher is killed sooner; ``None`` is the program's own."""
     seccomp: Seccomp | None = DEFAULT_SECCOMP
     """Which system calls may be made; ``None`` is all of them."""
+    landlock: Landlock | None = None
+    """Which files, ports and processes it may reach, beside all other rules."""
+    apparmor_profile: ApparmorProfile | None = None
+    """AppArmor profile that the program runs under; it has to be loaded. ``None`` is
+    what the program's own profile says."""
+    selinux_label: SelinuxLabel | None = None
+    """SELinux context that the program runs in, and that its keys have. ``None`` is
+    what the policy says."""
     scheduler: Scheduler | None = None
     """CPU scheduling policy; ``None`` is the program's own."""
     io_priority: IoPriority | None = None
@@ -231,6 +241,9 @@ class ProcessChanges(TypedDict, total=False):
     rlimits: Mapping[str, Rlimit | int | tuple[int | None, int | None] | None]
     oom_score_adj: int | None
     seccomp: Seccomp | None
+    landlock: Landlock | None
+    apparmor_profile: str | None
+    selinux_label: str | None
     scheduler: Scheduler | None
     io_priority: IoPriority | None
     memory_policy: MemoryPolicy | None

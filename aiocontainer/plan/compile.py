@@ -14,7 +14,7 @@ from typing import Final
 from .._sys import constants as c
 from ..config import Config, ProcessSettings
 from ..errors import ConfigError
-from . import hooks, scheduling, settle
+from . import hooks, lsm, scheduling, settle
 from . import namespaces as ns
 from . import steps as s
 from .host import HostFacts
@@ -75,6 +75,7 @@ def frame(config: Config) -> Frame:
     """
     config = resolved(config)
     host = HostFacts.read()
+    lsm.check(config)
     choices = config.namespaces.model_dump()
     if choices["mount"] == "host":
         raise ConfigError("namespaces.mount", "can't be the host's")
@@ -122,6 +123,7 @@ def first(
     tuned = config.namespaces.user != "host"
     _check_ids(container, settings)
     parts = [
+        *_parts(lsm.attributes(config, settings)),
         container.enter,
         *_parts(scheduling.affinity(config, settings, joins=False)),
         Part.of(_names(config, name)),
@@ -167,6 +169,7 @@ def join(
         kinds &= ~c.CLONE_NEWUSER
     tuned = bool(owned)
     steps: list[s.Step] = [
+        *lsm.attributes(container.config, settings),
         *scheduling.initial_affinity(settings),
         s.JoinCgroups(),
         *scheduling.affinity(container.config, settings, joins=True),

@@ -13,7 +13,7 @@ from ..config import CAPABILITIES, Capabilities, ProcessSettings
 from ..config.process import RLIMITS
 from ..config.seccomp import require_answerable
 from ..errors import UnsupportedFeature
-from . import scheduling
+from . import landlock, scheduling
 from . import steps as s
 from .filters import LISTENS, compile_filter
 from .host import HostFacts
@@ -89,6 +89,10 @@ def process(
         UnsupportedFeature: a capability that this program can't give.
     """
     settled = settle(settings)
+    if settled.listens and program.gate is not None:
+        raise UnsupportedFeature(
+            "NOTIFY", "the listener of a program that is started later has no receiver"
+        )
     if not tuned:  # a user namespace of its own has them all
         _check_held(settled.capabilities)
     yield settled.find_user
@@ -134,6 +138,10 @@ def _drop(
     yield s.ChangeDirectory(cwd)
     if settings.no_new_privs:
         yield s.NoNewPrivs()
+    if settings.landlock is not None:
+        made = landlock.rules(settings.landlock, at_once=not settings.no_new_privs)
+        if made is not None:
+            yield made
     if bpf is not None:
         yield s.LoadFilter(bpf, flags)
     yield _identity(settings.capabilities, cwd)

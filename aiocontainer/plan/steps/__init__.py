@@ -37,6 +37,7 @@ from .files import (
     WriteSysctl,
 )
 from .hooks import ExecuteHook, RunHook
+from .lsm import MakeLandlock, WriteAttributes
 from .namespaces import (
     BeRootOfUserNamespace,
     BringUpLoopback,
@@ -97,6 +98,7 @@ __all__ = (
     "Limits",
     "LoadFilter",
     "MakeDirectories",
+    "MakeLandlock",
     "MakeNodes",
     "MakeReadonly",
     "MakeSymlinks",
@@ -135,6 +137,7 @@ __all__ = (
     "Step",
     "Stop",
     "Unshare",
+    "WriteAttributes",
     "WriteSysctl",
 )
 

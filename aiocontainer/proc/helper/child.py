@@ -43,6 +43,7 @@ class Context:
         "null",
         "pipe",
         "root",
+        "ruleset",
         "stdio",
         "trees",
         "uid",
@@ -79,6 +80,8 @@ class Context:
         """Shared with who is to send the listener of our filter."""
         self.listener = -1
         """That listener, once the filter is loaded."""
+        self.ruleset = -1
+        """Of Landlock, to be put in force before the exec."""
         self.entered = False
         """The working directory has been entered, as root."""
 

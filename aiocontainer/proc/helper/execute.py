@@ -8,6 +8,7 @@ import os
 import stat
 
 from ..._sys import descriptors, identity
+from ..._sys.landlock import restrict_self
 from ..._sys.libc import call, fail
 from ..._sys.seccomp import Filter
 from . import listeners, wire
@@ -73,18 +74,21 @@ def run(
         program = descriptors.move_above(program, targets)
     if context.listener >= 0:
         context.listener = descriptors.move_above(context.listener, targets)
+    if context.ruleset >= 0:
+        context.ruleset = descriptors.move_above(context.ruleset, targets)
     descriptors.place(targets)
     keep = [*targets, context.pipe]
     if isinstance(program, int):
         keep.append(program)
-    if context.listener >= 0:
-        keep.append(context.listener)
+    keep += (n for n in (context.listener, context.ruleset) if n >= 0)
     descriptors.close_others(keep)
     os.umask(umask)
     for kind, soft, hard in limits:
         identity.set_limit(kind, soft, hard)
     wire.take_go(context)
     _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
+    if context.ruleset >= 0:
+        restrict_self(context.ruleset)
     loaded = None if bpf is None else Filter(bpf, flags)
     if context.handover is not None:
         listeners.execute(context, context.handover, loaded, program, arguments, env)

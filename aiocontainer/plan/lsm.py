@@ -1,0 +1,87 @@
+"""Attributes of the security modules: which files they are written to.
+
+They are for the exec and for keys to come, and are written before anything of the
+container is entered or seen.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Final
+
+from ..config import Config, ProcessSettings
+from ..errors import UnsupportedFeature
+from . import steps as s
+from .landlock import enforced
+
+__all__ = ("attributes", "check", "has_apparmor", "has_selinux")
+
+_UNCONFINED: Final = "unconfined"
+
+
+def has_apparmor(root: str = "/") -> bool:
+    """Whether AppArmor is in force, by the files below ``root``."""
+    try:
+        with open(os.path.join(root, "sys/module/apparmor/parameters/enabled")) as file:
+            return file.read(1) == "Y"
+    except OSError:
+        return False
+
+
+def has_selinux(root: str = "/") -> bool:
+    """Whether SELinux is in force: its file system is mounted, with a policy loaded."""
+    path = os.path.join(root, "sys/fs/selinux")
+    return all(os.path.exists(f"{path}/{name}") for name in ("enforce", "policyvers"))
+
+
+def attributes(
+    config: Config, settings: ProcessSettings, root: str = "/"
+) -> Iterator[s.Step]:
+    """The step that writes them, if there are any; ``root`` is where the host's files
+    are looked for.
+
+    Raises:
+        UnsupportedFeature: this machine doesn't have the security module.
+    """
+    values: list[tuple[bytes, bytes]] = []
+    profile, label = settings.apparmor_profile, settings.selinux_label
+    if profile is not None and (profile != _UNCONFINED or has_apparmor(root)):
+        if not has_apparmor(root):
+            hint = "boot with apparmor in lsm=, or leave apparmor_profile out"
+            raise UnsupportedFeature("AppArmor", "isn't in force here", hint)
+        values.append((_apparmor_file(root), b"exec " + profile.encode()))
+    if label is not None:
+        _require_selinux("selinux_label", root)
+        values.append((b"exec", label.encode()))
+        if config.session_keyring:
+            values.append((b"keycreate", label.encode()))
+    if values:
+        yield s.WriteAttributes(tuple(values))
+
+
+def check(config: Config, root: str = "/") -> None:
+    """Look whether this machine has all that a config asks of security modules.
+
+    Raises:
+        UnsupportedFeature: it has not.
+    """
+    if config.mount_label is not None:
+        _require_selinux("mount_label", root)
+    if config.landlock is not None:
+        enforced(config.landlock)
+    for _step in attributes(config, config, root):
+        pass
+
+
+def _require_selinux(field: str, root: str) -> None:
+    if not has_selinux(root):
+        hint = f"boot with selinux=1 and a policy, or leave {field} out"
+        raise UnsupportedFeature("SELinux", "isn't in force here", hint)
+
+
+def _apparmor_file(root: str) -> bytes:
+    """Its own since Linux 5.1; with several modules the common one is the first's."""
+    own = "apparmor/exec"
+    has_own = os.path.exists(os.path.join(root, "proc/self/attr", own))
+    return own.encode() if has_own else b"exec"

@@ -1,0 +1,33 @@
+"""Steps of the security modules: Landlock, AppArmor, SELinux."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .base import Step, text
+
+
+@dataclass(frozen=True, slots=True)
+class MakeLandlock(Step):
+    """Rules on ourselves; rights and scopes are the kernel's bits. They come in force
+    before the filter, right before the exec, or at once where that takes privilege."""
+
+    files: int
+    network: int
+    scoped: int
+    allowed: tuple[tuple[bytes, int], ...]
+    """((path, rights), ...)"""
+    ports: tuple[tuple[int, int], ...]
+    """((port, rights), ...)"""
+    at_once: bool
+
+
+@dataclass(frozen=True, slots=True)
+class WriteAttributes(Step):
+    """Our security attributes: files of ``/proc/thread-self/attr``."""
+
+    values: tuple[tuple[bytes, bytes], ...]
+    """((file, value), ...); an empty value resets."""
+
+    def _subject(self) -> str:
+        return ", ".join(text(file) for file, _ in self.values)
