@@ -185,7 +185,7 @@ class Config(ProcessSettings):
         """The container that an OCI ``config.json`` describes (runtime-spec 1.x).
 
         What is absent there is absent here: none of this library's defaults is put in
-        its place. `aiocontainer.oci.read` gives the program and what else is in the
+        its place. `Bundle.read` gives the program and what else is in the
         document, and warnings about what is ignored.
 
         Args:
@@ -203,31 +203,29 @@ class Config(ProcessSettings):
         """
         from .foreign import built, read_oci
 
-        return built(cls, read_oci(document, bundle, cgroup_manager)[0])
+        return built(cls, read_oci(document, bundle, cgroup_manager))
 
     def to_oci(
         self,
         args: Sequence[str] = (),
         *,
         terminal: bool | tuple[int, int] = False,
-        annotations: Mapping[str, str] | None = None,
     ) -> dict[str, Any]:
         """An OCI document that means the same, as JSON takes it.
 
-        How the cgroup is managed isn't a part of it. Conditions of the filter are
-        settled for this machine and these capabilities.
+        The bundle, and how the cgroup is managed, aren't parts of it. Conditions of the
+        filter are settled for this machine and these capabilities.
 
         Args:
             args: the program and its arguments; without, the document has none.
             terminal: whether it gets one; (rows, columns) says its size.
-            annotations: put into the document.
 
         Raises:
             UnsupportedFeature: OCI has no word for something, which is never left out.
         """
         from .oci import write_document
 
-        return write_document(self.model_dump(), args, terminal, annotations or {})
+        return write_document(self.model_dump(), args, terminal)
 
     @model_validator(mode="before")
     @classmethod
