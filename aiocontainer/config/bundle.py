@@ -45,17 +45,25 @@ class ProcessSpec:
 class Bundle:
     """All that a ``config.json`` says."""
 
-    path: str | None
-    """The bundle's directory, absolute; ``None`` if the document had none."""
     version: str
     """``ociVersion``."""
     config: Config
+    """The container."""
     process: ProcessSpec | None
     """``None`` where the document names no program; then it can't be started."""
-    annotations: Mapping[str, str]
     warnings: tuple[str, ...]
     """What was ignored, or left out, as ``process.capabilities.bounding[3]: unknown
     capability``. At most a hundred."""
+
+    @property
+    def path(self) -> str | None:
+        """The bundle's directory, absolute; ``None`` if the document had none."""
+        return self.config.bundle
+
+    @property
+    def annotations(self) -> Mapping[str, str]:
+        """What the document says beside the container."""
+        return self.config.annotations
 
     @classmethod
     def read(
@@ -71,19 +79,12 @@ class Bundle:
             ConfigError: names the field by its path in the document.
             UnsupportedFeature: a field that isn't acted on.
         """
-        reading, path = read_oci(document, bundle, cgroup_manager)
+        reading = read_oci(document, bundle, cgroup_manager)
         config = built(Config, reading)
         process = None
         if reading.args:
             process = ProcessSpec(reading.args, reading.terminal, FrozenMap())
-        return cls(
-            path,
-            reading.version,
-            config,
-            process,
-            FrozenMap(reading.annotations),
-            tuple(reading.warnings),
-        )
+        return cls(reading.version, config, process, tuple(reading.warnings))
 
 
 def read_process(document: Foreign) -> tuple[ProcessSpec, tuple[str, ...]]:

@@ -69,11 +69,10 @@ def _text_of(path: str) -> bytes:
 
 def read_oci(
     source: Foreign, bundle: StrPath | None, manager: CgroupManager
-) -> tuple[Reading, str | None]:
-    """What an OCI document says (`aiocontainer.config.oci.read_document`), and the
-    bundle's directory."""
+) -> Reading:
+    """What an OCI document says; see `aiocontainer.config.oci.read_document`."""
     document, folder = document_of(source, "config.json", bundle)
-    return oci.read_document(document, folder, manager), folder
+    return oci.read_document(document, folder, manager)
 
 
 def built(

@@ -155,7 +155,7 @@ def test_relative_paths_are_taken_from_the_bundle(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps(document))
     for read in (tmp_path, str(tmp_path), tmp_path / "config.json"):
         bundle = Bundle.read(read)
-        assert bundle.path == str(tmp_path)
+        assert bundle.config.bundle == str(tmp_path)
         assert bundle.config.rootfs.path == f"{tmp_path}/rootfs"  # type: ignore[attr-defined]
         assert bundle.config.mounts[0].source == f"{tmp_path}/vol"
         assert bundle.config.mounts[0].destination == "/data"
@@ -235,7 +235,7 @@ def test_a_bundle_has_its_program_and_terminal() -> None:
     process = bundle.process
     assert process is not None
     assert (process.args, process.terminal) == (("sh",), (24, 80))
-    assert bundle.annotations == {"com.example.key": "value"}
+    assert bundle.config.annotations == {"com.example.key": "value"}
     assert bundle.version == "1.3.0"
     document = sample("everything")
     document["process"]["consoleSize"] = {"height": 0, "width": 0}

@@ -4,12 +4,16 @@ from typing import Any, Final
 
 from ..document import Node
 from ..kernel_names import CAPABILITIES, RLIMITS
+from .hooks import read_environment
 from .scheduling import read_scheduling
 
-__all__ = ("UNLIMITED", "read_process", "read_program")
+__all__ = ("LABELS", "UNLIMITED", "read_process", "read_program")
 
 UNLIMITED: Final = 2**64 - 1
 """``RLIM_INFINITY``, which OCI writes as a number."""
+
+LABELS: Final = {"apparmorProfile": "apparmor_profile", "selinuxLabel": "selinux_label"}
+"""Name in OCI -> our field."""
 
 _ID: Final = (0, 4_294_967_294)
 _SETS: Final = ("bounding", "effective", "permitted", "inheritable", "ambient")
@@ -29,16 +33,18 @@ def read_process(process: Node) -> dict[str, Any]:
         UnsupportedFeature: a field that isn't acted on.
     """
     process.only(*_KNOWN)
-    process.refuse("apparmorProfile", "selinuxLabel")
     fields: dict[str, Any] = {
         **_user(process.part("user")),
         "cwd": process.need("cwd"),
-        "env": _environment(process),
+        "env": read_environment(process),
         "capabilities": _capabilities(process.part("capabilities")),
         "no_new_privs": process.flag("noNewPrivileges") or False,
         "rlimits": _rlimits(process),
         **read_scheduling(process),
     }
+    for name, field in LABELS.items():
+        if (label := process.word(name)) is not None:
+            fields[field] = label
     score = process.number("oomScoreAdj", -1000, 1000)
     if score is not None:
         fields["oom_score_adj"] = score
@@ -68,17 +74,6 @@ def _user(user: Node) -> dict[str, Any]:
     if umask is not None:
         fields["umask"] = umask
     return fields
-
-
-def _environment(process: Node) -> dict[str, str]:
-    """Of two settings of one variable the last counts, as in runc."""
-    found: dict[str, str] = {}
-    for index, setting in enumerate(process.words("env")):
-        name, equals, value = setting.partition("=")
-        if not name or not equals:
-            raise process.wrong(f"env[{index}]", "should be NAME=value")
-        found[name] = value
-    return found
 
 
 def _capabilities(node: Node) -> dict[str, list[str]]:

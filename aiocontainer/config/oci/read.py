@@ -7,6 +7,7 @@ from typing import Any, Final
 from ..document import Node
 from .cgroup_path import CgroupManager, read_cgroup
 from .devices import read_devices
+from .hooks import read_hooks
 from .mounts import read_mappings, read_mounts
 from .process import read_process, read_program
 from .resources import read_resources
@@ -40,7 +41,6 @@ class Reading:
     """What a document says, in our words."""
 
     __slots__ = (
-        "annotations",
         "args",
         "fields",
         "rule_sources",
@@ -58,7 +58,6 @@ class Reading:
         """Empty if the document names no program."""
         self.terminal: bool | tuple[int, int] = False
         """True, or (rows, columns), for a terminal."""
-        self.annotations: dict[str, str] = {}
         self.rule_sources: list[int] = []
         """For each rule of our filter the index of the document's."""
 
@@ -80,18 +79,15 @@ def read_document(
     top = Node(document)
     reading = Reading(_version(top), top.warnings)
     top.only(*_TOP)
-    top.refuse("hooks")
-    reading.annotations = top.map("annotations")
-    if "" in reading.annotations:
-        raise top.wrong("annotations", "has an empty name")
-    for key in reading.annotations:
-        if key.startswith("run.oci."):  # crun's, which change what a container is
-            top.warn(f"annotations[{key[:80]}]", "isn't acted on")
     fields = reading.fields
+    fields["annotations"] = annotations = _annotations(top)
+    if bundle is not None:
+        fields["bundle"] = bundle
     fields["rootfs"] = _rootfs(top, bundle)
     for name in ("hostname", "domainname"):
         if (said := top.word(name)) is not None:
             fields[name] = said
+    fields["hooks"] = read_hooks(top.node("hooks"))
     # All that a container has is in the document.
     fields["system_mounts"] = ()
     fields["mounts"] = read_mounts(top, bundle)
@@ -102,7 +98,7 @@ def read_document(
         reading.args, reading.terminal = program["args"], program["terminal"]
     linux = top.part("linux")
     fields |= _linux(linux)
-    fields["cgroup"] = read_cgroup(linux, manager, reading.annotations)
+    fields["cgroup"] = read_cgroup(linux, manager, annotations)
     fields["seccomp"], reading.rule_sources = read_seccomp(linux)
     return reading
 
@@ -112,6 +108,16 @@ def _version(top: Node) -> str:
     if not _VERSION.fullmatch(version):
         raise top.wrong("ociVersion", f"{version[:40]!r} isn't a version 1.x.y")
     return version
+
+
+def _annotations(top: Node) -> dict[str, str]:
+    found = top.map("annotations")
+    if "" in found:
+        raise top.wrong("annotations", "has an empty name")
+    for key in found:
+        if key.startswith("run.oci."):  # crun's, which change what a container is
+            top.warn(f"annotations[{key[:80]}]", "isn't acted on")
+    return found
 
 
 def _rootfs(top: Node, bundle: str | None) -> dict[str, Any]:
@@ -130,7 +136,7 @@ def _rootfs(top: Node, bundle: str | None) -> dict[str, Any]:
 
 def _linux(linux: Node) -> dict[str, Any]:
     linux.only(*_LINUX)
-    linux.refuse("mountLabel", "intelRdt")
+    linux.refuse("intelRdt")
     fields: dict[str, Any] = {
         **read_domain(linux),
         "network": _network(linux),
@@ -145,6 +151,8 @@ def _linux(linux: Node) -> dict[str, Any]:
         "masked_paths": tuple(linux.words("maskedPaths")),
         "readonly_paths": tuple(linux.words("readonlyPaths")),
     }
+    if (label := linux.word("mountLabel")) is not None:
+        fields["mount_label"] = label
     propagation = linux.word("rootfsPropagation")
     if propagation is not None:
         # Those with an r before, for all mounts below, are what runc takes too. In the

@@ -10,7 +10,8 @@ from aiocontainer.errors import UnsupportedFeature
 
 from ..kernel_names import DEVICE_NUMBERS
 from .cgroup_path import write_cgroup, write_properties
-from .process import UNLIMITED
+from .hooks import write_hooks
+from .process import LABELS, UNLIMITED
 from .scheduling import write_domain, write_scheduling, write_time_offsets
 from .write_resources import write_resources
 from .write_seccomp import write_seccomp
@@ -21,10 +22,11 @@ OCI_VERSION: Final = "1.2.1"
 """Of the documents that are written: the first with all that may be in one."""
 
 _WRITTEN: Final = """
-capabilities cgroup cwd devices domainname env exec_cpu_affinity gid_mappings groups
-hostname io_priority masked_paths memory_policy mounts namespaces network no_new_privs
-oom_score_adj personality pivot_root readonly_paths resources rlimits rootfs
-rootfs_propagation scheduler seccomp session_keyring sysctl system_devices system_mounts
+annotations apparmor_profile bundle capabilities cgroup cwd devices domainname env
+exec_cpu_affinity gid_mappings groups hooks hostname io_priority masked_paths
+memory_policy mount_label mounts namespaces network no_new_privs oom_score_adj
+personality pivot_root readonly_paths resources rlimits rootfs rootfs_propagation
+scheduler seccomp selinux_label session_keyring sysctl system_devices system_mounts
 time_offsets uid_mappings umask user
 """
 _WITHOUT_WORD: Final = {
@@ -36,9 +38,8 @@ def write_document(
     config: Mapping[str, Any],
     args: Sequence[str],
     terminal: bool | tuple[int, int],
-    annotations: Mapping[str, str],
 ) -> dict[str, Any]:
-    """The document of a config, a program and what is said about them.
+    """The document of a config and a program. The bundle isn't a part of it.
 
     Raises:
         UnsupportedFeature: OCI has no word for something; names the config's field.
@@ -56,9 +57,11 @@ def write_document(
     for name in ("hostname", "domainname"):
         if config[name] is not None:
             document[name] = config[name]
+    if hooks := write_hooks(config["hooks"]):
+        document["hooks"] = hooks
     properties = write_properties(config["cgroup"]["systemd_properties"])
-    if properties or annotations:
-        document["annotations"] = {**annotations, **properties}
+    if annotations := {**config["annotations"], **properties}:
+        document["annotations"] = annotations
     return document
 
 
@@ -70,7 +73,9 @@ def _says(value: object) -> bool:
     """Whether it says anything: nothing is said by what is empty all through."""
     if isinstance(value, Mapping):
         return any(map(_says, value.values()))
-    return value not in (None, (), [], "", False)
+    if isinstance(value, str | tuple | list | set | frozenset):
+        return bool(value)
+    return value is not None and value is not False
 
 
 def _refuse_the_rest(config: Mapping[str, Any]) -> None:
@@ -116,6 +121,9 @@ def _process(
     if isinstance(terminal, tuple):
         process["consoleSize"] = {"height": terminal[0], "width": terminal[1]}
     process |= write_scheduling(config)
+    for name, field in LABELS.items():
+        if config[field] is not None:
+            process[name] = config[field]
     if config["oom_score_adj"] is not None:
         process["oomScoreAdj"] = config["oom_score_adj"]
     return process
@@ -178,6 +186,7 @@ def _linux(config: Mapping[str, Any]) -> dict[str, Any]:
     }
     linux |= write_domain(config)
     optional = {
+        "mountLabel": config["mount_label"],
         "uidMappings": _mappings(config["uid_mappings"]),
         "gidMappings": _mappings(config["gid_mappings"]),
         "timeOffsets": write_time_offsets(config["time_offsets"]),
