@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from .cgroups import CGroup as CGroup
+    from .checkup import Finding as Finding
+    from .checkup import doctor as doctor
     from .config import (
         Capabilities as Capabilities,
     )
@@ -196,6 +198,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "cgroups": ("CGroup",),
+    "checkup": ("Finding", "doctor"),
     "config": (
         "Capabilities",
         "CgroupSettings",

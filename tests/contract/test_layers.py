@@ -38,8 +38,8 @@ ARROWS = {
     "container": {"isolation", "processes", "statistics", "watching"} | ROOMS | MODELS,
     "runtime": {"attachments", "container", "processes"} | ROOMS | MODELS,
     "oci": {"runtime", "container"} | ROOMS | MODELS,
-    "cli": {"runtime", "container", "oci", "doctor"} | ROOMS | MODELS,
-    "doctor": {"container"} | ROOMS | MODELS,
+    "cli": {"runtime", "container", "oci", "checkup"} | ROOMS | MODELS,
+    "checkup": ROOMS | MODELS,
 }
 
 # The child runs between fork and exec with the container's files as its root.
