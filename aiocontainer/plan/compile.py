@@ -97,7 +97,7 @@ def frame(config: Config) -> Frame:
         writers(config, host, IdFacts.read) if "user" in new else Writers(),
         not host.is_privileged,
         Part.of(ns.enter(config, new, joined, index, inside, host.is_privileged)),
-        Part.of(file_system(config) if own_mounts else ()),
+        Part.of(lsm.labelled(config, file_system(config)) if own_mounts else ()),
         Part.of(become_root(config) if own_mounts else (s.OpenRoot(),)),
         sum(ns.KINDS[kind] for kind, choice in choices.items() if choice != "host"),
         ns.time_offsets(config) if "time" in new and host.is_privileged else None,

@@ -7,7 +7,8 @@ container is entered or seen.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Final
 
 from ..config import Config, ProcessSettings
@@ -15,7 +16,14 @@ from ..errors import UnsupportedFeature
 from . import steps as s
 from .landlock import enforced
 
-__all__ = ("attributes", "check", "has_apparmor", "has_selinux")
+__all__ = (
+    "attributes",
+    "check",
+    "file_label",
+    "has_apparmor",
+    "has_selinux",
+    "labelled",
+)
 
 _UNCONFINED: Final = "unconfined"
 
@@ -72,6 +80,36 @@ def check(config: Config, root: str = "/") -> None:
         enforced(config.landlock)
     for _step in attributes(config, config, root):
         pass
+
+
+_UNLABELLED: Final = frozenset((b"proc", b"sysfs", b"mqueue", b"cgroup", b"cgroup2"))
+"""File systems whose files have labels by the policy, or can't be given any."""
+
+
+def labelled(config: Config, steps: Iterable[s.Step]) -> Iterator[s.Step]:
+    """The steps, whose new file systems have the container's mount label."""
+    if config.mount_label is None:
+        yield from steps
+        return
+    option = (b"context", config.mount_label.encode())
+    for step in steps:
+        match step:
+            case s.MountFilesystem(kind=kind) if kind not in _UNLABELLED:
+                yield replace(step, options=(*step.options, option))
+            case s.RootTmpfs():
+                yield replace(step, options=(*step.options, option))
+            case s.RootOverlay():
+                options = (*step.overlay_options, option)
+                yield replace(step, overlay_options=options)
+            case _:
+                yield step
+
+
+def file_label(mount_label: str, *, shared: bool) -> str:
+    """What a volume is relabelled with: by ``Z`` the container's own label, by ``z``
+    (``shared``) the same without categories, so that all containers may use it."""
+    user, role, kind, *_level = mount_label.split(":", 3)
+    return f"{user}:{role}:{kind}:s0" if shared else mount_label
 
 
 def _require_selinux(field: str, root: str) -> None:

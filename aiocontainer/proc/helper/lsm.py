@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 
-from ..._sys import constants as c
-from ..._sys import landlock, mounts, paths
-from ..._sys.libc import call
+from ..._sys import landlock, paths, procfs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -47,15 +45,9 @@ def make_landlock(
 def write_attributes(
     _context: Context, values: tuple[tuple[bytes, bytes], ...]
 ) -> None:
-    """Write through a proc file system that nobody else can see: on the one in the
-    container, mounts of its own could lead the write elsewhere (CVE-2025-52881)."""
-    proc = mounts.new_filesystem(b"proc", ())
-    strict = c.RESOLVE_BENEATH | c.RESOLVE_NO_XDEV | c.RESOLVE_NO_MAGICLINKS
+    """Write through a proc file system of our own: in the container's, mounts could
+    lead the write elsewhere."""
+    proc = procfs.open_private()
     for name, value in values:
-        path = b"thread-self/attr/" + name
-        file = paths.open_in_root(proc, path, os.O_WRONLY, strict)
-        try:
-            call("write", os.write, file, value, path=path)
-        finally:
-            os.close(file)
+        procfs.write(proc, b"thread-self/attr/" + name, value)
     os.close(proc)

@@ -1,0 +1,183 @@
+"""What is written for security modules, on machines that have them and others."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aiocontainer import Config, ConfigError, UnsupportedFeature
+from aiocontainer._sys import labels
+from aiocontainer.config import ProcessSettings
+from aiocontainer.plan import compile as plans
+from aiocontainer.plan import lsm
+from aiocontainer.plan.parts import Program
+
+LABEL = "system_u:system_r:container_t:s0:c1,c2"
+MOUNT_LABEL = "system_u:object_r:container_file_t:s0:c1,c2"
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Path:
+    """The files of a machine with both modules, as the kernel has them."""
+    for name, text in (
+        ("sys/module/apparmor/parameters/enabled", "Y\n"),
+        ("sys/fs/selinux/enforce", "1"),
+        ("sys/fs/selinux/policyvers", "33"),
+        ("proc/self/attr/apparmor/exec", ""),
+    ):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return tmp_path
+
+
+def config(**settings: Any) -> Config:
+    return Config(rootfs="/srv", **settings)
+
+
+def written(machine: Path, **settings: Any) -> tuple[tuple[bytes, bytes], ...]:
+    steps = list(lsm.attributes(c := config(**settings), c, str(machine)))
+    return steps[0].values if steps else ()  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("settings", "values"),
+    [
+        ({}, ()),
+        ({"apparmor_profile": "mine"}, ((b"apparmor/exec", b"exec mine"),)),
+        ({"apparmor_profile": "unconfined"}, ((b"apparmor/exec", b"exec unconfined"),)),
+        (
+            {"selinux_label": LABEL},
+            ((b"exec", LABEL.encode()), (b"keycreate", LABEL.encode())),
+        ),
+        (
+            {"selinux_label": LABEL, "session_keyring": False},
+            ((b"exec", LABEL.encode()),),
+        ),
+    ],
+)
+def test_attributes_go_to_the_files_of_their_module(
+    machine: Path, settings: dict[str, Any], values: tuple[tuple[bytes, bytes], ...]
+) -> None:
+    assert written(machine, **settings) == values
+
+
+def test_an_older_kernel_has_one_file_for_all_modules(machine: Path) -> None:
+    (machine / "proc/self/attr/apparmor/exec").unlink()
+    values = written(machine, apparmor_profile="mine")
+    assert values == ((b"exec", b"exec mine"),)
+
+
+@pytest.mark.parametrize(
+    ("gone", "settings", "feature"),
+    [
+        ("sys/module/apparmor/parameters/enabled", {"apparmor_profile": "m"}, "AppArm"),
+        ("sys/fs/selinux/enforce", {"selinux_label": LABEL}, "SELinux"),
+        ("sys/fs/selinux/policyvers", {"mount_label": MOUNT_LABEL}, "SELinux"),
+    ],
+)
+def test_a_module_that_is_not_there_is_named(
+    machine: Path, gone: str, settings: dict[str, Any], feature: str
+) -> None:
+    lsm.check(config(**settings), str(machine))
+    (machine / gone).unlink()
+    with pytest.raises(UnsupportedFeature, match=feature) as raised:
+        lsm.check(config(**settings), str(machine))
+    assert raised.value.hint
+
+
+def test_being_unconfined_takes_no_module(tmp_path: Path) -> None:
+    assert written(tmp_path, apparmor_profile="unconfined") == ()
+
+
+def test_apparmor_that_was_switched_off_is_not_there(machine: Path) -> None:
+    (machine / "sys/module/apparmor/parameters/enabled").write_text("N\n")
+    assert not lsm.has_apparmor(str(machine))
+
+
+def test_attributes_are_written_before_anything_of_the_container_is_seen(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(lsm, "has_selinux", lambda _root: True)
+    made = config(selinux_label=LABEL)
+    frame = plans.frame(made)
+    program = Program(("true",), ())
+    for plan in (
+        plans.first(frame, "name", made, program),
+        plans.join(frame, made, program, 1),
+    ):
+        assert plan.steps[0].call == "write_attributes"
+    plain = config()
+    steps = plans.first(plans.frame(plain), "name", plain, program).steps
+    assert "write_attributes" not in {step.call for step in steps}
+
+
+def test_new_file_systems_get_the_mount_label_but_those_of_the_kernel(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(lsm, "has_selinux", lambda _root: True)
+    option = (b"context", MOUNT_LABEL.encode())
+    for rootfs in ("/srv", {"kind": "overlay", "lower": ["/srv"]}, {"kind": "host"}):
+        made = Config(rootfs=rootfs, mount_label=MOUNT_LABEL)  # type: ignore[arg-type]
+        labelled, plain = set(), set()
+        for step in plans.frame(made).build.steps:
+            kind = getattr(step, "kind", step.call.encode())
+            options = getattr(step, "options", getattr(step, "overlay_options", ()))
+            (labelled if option in options else plain).add(kind)
+        assert {b"tmpfs", b"devpts"} <= labelled
+        assert {b"proc", b"sysfs", b"mqueue"} <= plain
+        if rootfs != "/srv":
+            assert labelled & {b"root_overlay", b"root_tmpfs"}
+
+
+@pytest.mark.parametrize(
+    ("shared", "label"),
+    [(True, "system_u:object_r:container_file_t:s0"), (False, MOUNT_LABEL)],
+)
+def test_a_shared_volume_has_no_categories(shared: bool, label: str) -> None:
+    assert lsm.file_label(MOUNT_LABEL, shared=shared) == label
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        *(("apparmor_profile", value) for value in ("", "a b", "a\nb", "a\0", "é")),
+        *(("selinux_label", value) for value in ("", "a:b", "a:b:c d", "x" * 5000)),
+        *(("mount_label", value) for value in ("", "a:b", 'a:b:c"\n')),
+        ("apparmor_profile", 1),
+    ],
+)
+def test_wrong_names_are_told_before_anything_is_touched(
+    field: str, value: object
+) -> None:
+    with pytest.raises(ConfigError) as raised:
+        config(**{field: value})
+    assert raised.value.field == field
+
+
+def test_names_are_settings_of_each_process() -> None:
+    settings = ProcessSettings(apparmor_profile="a//&b", selinux_label=LABEL)
+    assert settings.apparmor_profile == "a//&b"
+
+
+def test_a_tree_gets_labels_and_what_its_links_lead_to_does_not(tmp_path: Path) -> None:
+    tree, outside = tmp_path / "tree", tmp_path / "outside"
+    (tree / "sub").mkdir(parents=True)
+    outside.mkdir()
+    (outside / "file").touch()
+    (tree / "sub/file").touch()
+    (tree / "link").symlink_to(outside)
+    (tree / "sub/link").symlink_to(outside / "file")
+    number = os.open(tree, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        labels.set_labels(number, LABEL.encode())
+    except OSError as error:
+        pytest.skip(f"no such attributes here: {error}")
+    finally:
+        os.close(number)
+    for path in (tree, tree / "sub", tree / "sub/file", tree / "link"):
+        value = os.getxattr(path, "security.selinux", follow_symlinks=False)
+        assert value == LABEL.encode() + b"\0"
+    for path in (outside, outside / "file"):
+        assert "security.selinux" not in os.listxattr(path)
