@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import re
 import secrets
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Literal, Self, TypeAlias, Unpack
 
 import anyio
 
 from .cgroups import Cgroup
-from .config import Config, ProcessChanges, Resources, override
+from .config import Config, Mount, ProcessChanges, Resources, override
+from .config.base import StrPath
 from .config.units import parse_size
 from .errors import ConfigError, StatusError, UnsupportedFeature
+from .hot_mounts import HotMounts
 from .isolation import Isolation, isolation_of
 from .notify import (
     Event,
@@ -254,6 +258,40 @@ class Container:
             StatusError: there is none.
         """
         return await self._running("wait").wait()
+
+    # -- mounts ----------------------------------------------------------------
+
+    async def mount(self, mount: Mount) -> None:
+        """Mount something while the container runs, or change what is mounted.
+
+        A bind's source is what this program sees there. The destination is looked up
+        in the container, whose links can't lead out of it, and is made if missing.
+        Cancelled or failed, nothing is mounted (but the place may have been made).
+
+        Raises:
+            StatusError: the container isn't running.
+            UnsupportedFeature: a kind that has to be there from the start.
+            SetupError: a step failed, or took 30 seconds.
+        """
+        await self._hot_mounts.mount(self._running("mount"), mount)
+
+    async def unmount(self, destination: StrPath) -> None:
+        """Take away the mount at ``destination``, lazily: who has a file of it open can
+        use that on.
+
+        Of what `mount` put there it is that very mount. Anything else but the root and
+        kernel files can be unmounted too; then no symbolic link is followed.
+
+        Raises:
+            ConfigError: a path that can't be.
+            StatusError: the container isn't running.
+            SetupError: nothing is mounted there, or it took 30 seconds.
+        """
+        await self._hot_mounts.unmount(self._running("unmount"), os.fspath(destination))
+
+    @cached_property
+    def _hot_mounts(self) -> HotMounts:
+        return HotMounts(self.config)
 
     # -- limits and figures ----------------------------------------------------
 

@@ -80,12 +80,17 @@ def _is_readonly_late(mount: Mount) -> bool:
     return bool(readonly) and (mount.changes or made)
 
 
+def late_attributes(mounts: Iterable[Mount]) -> Iterator[s.Step]:
+    """What becomes read-only when nothing has to be made in it any more."""
+    for mount in mounts:
+        if _is_readonly_late(mount):
+            yield _attributes(mount)
+
+
 def become_root(config: Config) -> Iterator[s.Step]:
     """Leave the host's root, and let go of the right to write to ours."""
     # Only now: mount points, devices and the console had to be made in these.
-    for mount in (*config.system_mounts, *config.mounts):
-        if _is_readonly_late(mount):
-            yield _attributes(mount)
+    yield from late_attributes((*config.system_mounts, *config.mounts))
     yield s.Pivot() if config.pivot_root else s.MoveRoot()
     if config.rootfs_propagation != "private":
         yield s.RootPropagation(PROPAGATIONS[config.rootfs_propagation])

@@ -35,7 +35,10 @@ ARROWS = {
     "hooks": ROOMS | MODELS,
     "processes": {"watching", "attachments", "hooks", "isolation"} | ROOMS | MODELS,
     "isolation": ROOMS | MODELS,
-    "container": {"isolation", "processes", "statistics", "watching"} | ROOMS | MODELS,
+    "hot_mounts": ROOMS | MODELS,
+    "container": {"hot_mounts", "isolation", "processes", "statistics", "watching"}
+    | ROOMS
+    | MODELS,
     "runtime": {"attachments", "container", "processes"} | ROOMS | MODELS,
     "oci": {"runtime", "container"} | ROOMS | MODELS,
     "cli": {"runtime", "container", "oci", "checkup"} | ROOMS | MODELS,

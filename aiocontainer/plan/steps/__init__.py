@@ -37,6 +37,7 @@ from .files import (
     WriteSysctl,
 )
 from .hooks import ExecuteHook, RunHook
+from .hot import Finish, KeepProc, Unmount
 from .lsm import MakeLandlock, WriteAttributes
 from .namespaces import (
     BeRootOfUserNamespace,
@@ -92,9 +93,11 @@ __all__ = (
     "ExecuteHook",
     "ExecuteInit",
     "FindUser",
+    "Finish",
     "JoinCgroups",
     "JoinContainer",
     "JoinNamespace",
+    "KeepProc",
     "Limits",
     "LoadFilter",
     "MakeDirectories",
@@ -136,6 +139,7 @@ __all__ = (
     "SetScheduler",
     "Step",
     "Stop",
+    "Unmount",
     "Unshare",
     "WriteAttributes",
     "WriteSysctl",

@@ -14,6 +14,7 @@ from ..._sys import constants as c
 from ..._sys import mounts, paths
 from ..._sys.libc import call, fail
 from . import id_mapped
+from .wire import tell_mount
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -82,8 +83,9 @@ def attach_tree(
     if copy_link and stat.S_ISLNK(os.fstat(tree).st_mode):
         _copy_link(context, tree, destination)
     else:
+        if context.report >= 0:
+            tell_mount(context, tree)
         _attach(context, tree, destination, follow=follow)
-        context.mounted = mounts.mount_id(tree)
     os.close(tree)
 
 

@@ -39,9 +39,10 @@ class Context:
         "keeps_groups",
         "known",
         "listener",
-        "mounted",
         "null",
         "pipe",
+        "proc",
+        "report",
         "root",
         "ruleset",
         "stdio",
@@ -58,14 +59,16 @@ class Context:
         self.init_program = init_program
         self.root = -1
         """The container's root directory, once there is one."""
+        self.report = -1
+        """A pipe for the number of each mount, told before it is attached."""
+        self.proc = -1
+        """The host's proc, for who changes the mounts of a running container."""
         self.null = -1
         """A /dev/null that was checked to be one, for masks."""
         self.stdio: dict[int, int] = {}
         """{number in the program: descriptor here}, of a terminal."""
         self.trees: list[int] = []
         """Mounts that are prepared but not attached yet."""
-        self.mounted = 0
-        """Number of the mount that was attached last, for who asked for that."""
         self.uid = 0
         self.gid = 0
         self.groups: list[int] = []

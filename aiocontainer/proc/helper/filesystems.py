@@ -9,6 +9,7 @@ from ..._sys import constants as c
 from ..._sys import mounts, paths
 from ..._sys.libc import call, fail
 from . import copy
+from .wire import tell_mount
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,6 +44,8 @@ def mount_filesystem(
     if copy_up:
         copy.tree(target, mount)
         mounts.set_attributes(mount, attributes)
+    if context.report >= 0:
+        tell_mount(context, mount)
     mounts.attach(mount, target)
     os.close(target)
     os.close(mount)

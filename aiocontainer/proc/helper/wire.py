@@ -7,6 +7,7 @@ import os
 import struct
 
 from ..._sys.libc import call
+from ..._sys.mounts import mount_id
 from .. import init_pipe
 
 TYPE_CHECKING = False
@@ -70,6 +71,11 @@ def introduce(pipe: int) -> None:
         send_descriptor(pipe, init_pipe.encode_hello(init_pipe.HELLO, 0), pidfd)
     finally:
         os.close(pidfd)
+
+
+def tell_mount(context: Context, mount: int) -> None:
+    """Say which mount is about to be attached, so that it can be undone."""
+    call("write", os.write, context.report, b"%d\n" % mount_id(mount))
 
 
 def send_descriptor(pipe: int, message: bytes, descriptor: int) -> None:
