@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from ..config import BridgeNetwork, Config, HostDevice, Loopback, Route, Veth
@@ -30,8 +30,7 @@ class Networking:
         """Touch nothing."""
         self._helper: Final = helper
         self._routes = [route for route in networks if isinstance(route, Route)]
-        made = (_part(network, helper) for network in networks)
-        self._parts: Final = [part for part in made if part is not None]
+        self._parts: Final = list(_parts(networks, helper))
 
     @property
     def statuses(self) -> tuple[NetworkStatus, ...]:
@@ -71,15 +70,19 @@ class Networking:
             raise failed
 
 
-def _part(network: Attached, helper: Helper) -> Part | None:
-    match network:
-        case Veth():
-            return VethPart(network)
-        case BridgeNetwork():
-            return BridgePart(network, helper)
-        case HostDevice():
-            return DevicePart(network, helper)
-    return None
+def _parts(networks: Sequence[Attached], helper: Helper) -> Iterator[Part]:
+    leads_out = False
+    for network in networks:
+        match network:
+            case Veth():
+                yield VethPart(network)
+                leads_out |= bool(network.gateway or network.gateway6)
+            case BridgeNetwork():
+                # There can be one default route only.
+                yield BridgePart(network, helper, default=not leads_out)
+                leads_out |= not network.internal
+            case HostDevice():
+                yield DevicePart(network, helper)
 
 
 async def _add_route(inside: Netlink, route: Route) -> None:

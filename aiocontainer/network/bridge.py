@@ -75,8 +75,11 @@ os.register_at_fork(after_in_child=_after_fork)
 class BridgePart:
     """What `Network.bridge` says."""
 
-    def __init__(self, config: BridgeNetwork, helper: Helper) -> None:
+    def __init__(
+        self, config: BridgeNetwork, helper: Helper, *, default: bool = True
+    ) -> None:
         self._config = config
+        self._leads_out = default and not config.internal
         self._helper = helper
         self._bridge: Bridge | None = None
         self._end = HostEnd()
@@ -93,12 +96,15 @@ class BridgePart:
             bridge.users += 1
             self._bridge = bridge
             addresses = await self._lease(place, bridge)
-        if config.isolated:
-            with step(config.name, "isolate it from others of the bridge"):
+        # A container that uses a port of its own comes back by the way it went.
+        hairpin = bool(config.publish)
+        if config.isolated or hairpin:
+            with step(config.name, "set its options as a port of the bridge"):
+                index, isolated = self._end.index, config.isolated
                 await links.set_port(
-                    place.host, self._end.index, hairpin=False, isolated=True
+                    place.host, index, hairpin=hairpin, isolated=isolated
                 )
-        gateways = () if config.internal else tuple(a.ip for a in bridge.addresses)
+        gateways = tuple(a.ip for a in bridge.addresses) if self._leads_out else ()
         await set_up(place, Inside(config.name, addresses, gateways))
         await self._open(bridge, [a.ip for a in addresses], masqueraded)
         self.status = NetworkStatus(

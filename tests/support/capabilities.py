@@ -19,6 +19,7 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 
+import anyio
 import pytest
 
 from aiocontainer._sys import libc
@@ -243,6 +244,15 @@ def _two_processors() -> None:
         raise Lacking("one processor")
 
 
+def _nftables() -> None:
+    """A table in a network namespace of the child's own."""
+    libc.call("unshare", _unshare, CLONE_NEWNET)
+    from aiocontainer.network.nftables import Table
+
+    table = Table("probe")
+    anyio.run(lambda: table.create("probe0", [], internal=True))
+
+
 _V1 = ("blkio", "cpu", "cpuacct", "cpuset", "devices", "freezer", "memory", "pids")
 _V2 = ("cpu", "cpuset", "hugetlb", "io", "memory", "pids")
 
@@ -270,6 +280,7 @@ PROBES: dict[str, Attempt] = {
     "criu": _programs("criu"),
     "compiler": _programs("cc"),
     "iproute2": _programs("ip"),
+    "nftables": _nftables,
     "strace": _programs("strace"),
     "cgroup-v2": _any_cgroup_v2,
     "cgroup-v2-pure": _pure_v2,

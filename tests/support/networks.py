@@ -101,7 +101,7 @@ async def inside(container: Any, *words: str | int) -> str:
 async def reply(container: Any, address: object, port: int, text: str = "") -> str:
     """What a TCP server answers to a container; nothing if it can't be reached."""
     result = await container.run(
-        ["nc", "-w", "1", str(address), str(port)], input=text.encode(), timeout=3
+        ["nc", "-w", "1", str(address), str(port)], input=text.encode(), timeout=1
     )
     return str(result.stdout.decode()) if result.returncode == 0 else ""
 
