@@ -19,6 +19,7 @@ from . import namespaces as ns
 from . import steps as s
 from .host import HostFacts
 from .mounts import become_root, file_system, of_host
+from .name_files import name_files
 from .parts import Part, Plan, Program, remembered
 from .users import IdFacts, Writers, check_process, resolved, writers
 
@@ -128,6 +129,7 @@ def first(
         *_parts(scheduling.affinity(config, settings, joins=False)),
         Part.of(_names(config, name)),
         container.build,
+        *_parts(name_files(config, name)),
         Part.of(_terminal(program, console=True)),
         *((_CREATED,) if stop else ()),
         *_parts(hooks.create_container(config, name)),

@@ -34,6 +34,7 @@ from .files import (
     RootPropagation,
     RootTmpfs,
     SetPropagation,
+    ShowFiles,
     WriteSysctl,
 )
 from .hooks import ExecuteHook, RunHook
@@ -137,6 +138,7 @@ __all__ = (
     "SetPersonality",
     "SetPropagation",
     "SetScheduler",
+    "ShowFiles",
     "Step",
     "Stop",
     "Unmount",

@@ -138,6 +138,16 @@ class MakeDirectories(Step):
 
 
 @dataclass(frozen=True, slots=True)
+class ShowFiles(Step):
+    """Small files of our own over those of the root: (path, content)."""
+
+    files: tuple[tuple[bytes, bytes], ...]
+
+    def _subject(self) -> str:
+        return " ".join(text(path) for path, _ in self.files)
+
+
+@dataclass(frozen=True, slots=True)
 class Mask(Step):
     """Hide kernel files that tell of the host."""
 

@@ -18,6 +18,7 @@ from . import (
     pivot,
     rootfs,
     scheduling,
+    shown_files,
     terminals,
     time_namespace,
 )
@@ -78,6 +79,7 @@ STEPS: dict[str, Callable[..., Any]] = {
         nodes.bind_nodes,
         nodes.make_symlinks,
         nodes.make_directories,
+        shown_files.show_files,
         covers.mask,
         covers.make_readonly,
         filesystems.reconfigure,
