@@ -183,6 +183,7 @@ if TYPE_CHECKING:
     from .proc.stdio import PIPE as PIPE
     from .proc.stdio import STDOUT as STDOUT
     from .proc.syscall_call import AddFd as AddFd
+    from .proc.syscall_call import Answer as Answer
     from .proc.syscall_call import Continue as Continue
     from .proc.syscall_call import Errno as Errno
     from .proc.syscall_call import Return as Return
@@ -263,7 +264,14 @@ _HOMES = {
     "statistics": ("ContainerStats",),
     "proc.result": ("ExitReason", "Result", "Usage"),
     "proc.stdio": ("DEVNULL", "PIPE", "STDOUT"),
-    "proc.syscall_call": ("AddFd", "Continue", "Errno", "Return", "SyscallCall"),
+    "proc.syscall_call": (
+        "AddFd",
+        "Answer",
+        "Continue",
+        "Errno",
+        "Return",
+        "SyscallCall",
+    ),
     "proc.syscalls": ("SyscallStream",),
     "proc.terminal": ("Terminal",),
 }
