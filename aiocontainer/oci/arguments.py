@@ -110,7 +110,8 @@ def _global_parser() -> Parser:
     add("--debug", action="store_true", help="write more to the log")
     add("--systemd-cgroup", action="store_true", help="cgroups are systemd's scopes")
     add("--cgroup-manager", choices=("cgroupfs", "systemd", "disabled"))
-    add("--rootless", choices=("true", "false", "auto"), default="auto")
+    choices = ("true", "false", "auto")
+    add("--rootless", choices=choices, default="auto", dest="is_rootless")
     add("--criu", help="path of criu")
     add("-v", "--version", action="store_true", help="print the version")
     return parser

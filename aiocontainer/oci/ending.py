@@ -24,7 +24,7 @@ PATIENCE_S: Final = 10.0
 """How long a killed container may take to be gone, and another program to let go of
 it."""
 _PAUSE_S: Final = 0.002
-_NOTHING: Final = (None, {}, [], [{"kind": "loopback"}])
+_NOTHING: Final[tuple[object, ...]] = (None, {}, [], [{"kind": "loopback"}])
 _ATTACHED: Final = ("hooks", "intel_rdt", "network")
 """Fields of a config that mean more to remove than processes and cgroups."""
 
@@ -79,7 +79,7 @@ def parse_signal(text: str) -> int:
     Raises:
         ConfigError: there is none of this name or number.
     """
-    if text.isascii() and text.isdecimal() and 0 <= int(text) <= signal.NSIG:
+    if text.isascii() and text.isdecimal() and int(text) < signal.NSIG:
         return int(text)
     word = text.upper()
     name = word if word.startswith("SIG") else f"SIG{word}"

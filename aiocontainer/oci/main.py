@@ -60,6 +60,8 @@ def main(words: list[str] | None = None) -> NoReturn:
         log.error(f"{_during(command)}{describe(error)}")
         status = EXEC_FAILED if command == "exec" else 1
     sys.stdout.flush()
+    if spawner := sys.modules.get("aiocontainer.proc.spawner"):
+        spawner.stop()
     raise SystemExit(status or 0)
 
 

@@ -38,6 +38,8 @@ _BOOT: Final = (
     "from aiocontainer.proc.helper.server import main; main({program})"
 )
 _SEND_BUFFER_BYTES: Final = 1 << 20
+_STOP_S: Final = 15.0
+"""Its janitor takes at most 10."""
 
 keys = itertools.count(1)
 """Numbers for what the janitor is told about."""
@@ -436,6 +438,27 @@ def _after_fork() -> None:
     _stale.clear()
     if spawner is not None:
         spawner.close()
+
+
+def stop() -> None:
+    """End the spawner and reap it, blocking: for a command that is done.
+
+    Its parent might not expect a child of ours. What isn't to live on is ended first.
+    """
+    global _current
+    with _lock:
+        spawner, _current = _current, None
+    if spawner is None:
+        return
+    own = os.dup(spawner.pidfd)
+    spawner.close()
+    try:
+        select.select([own], [], [], _STOP_S)
+        pidfd.send_signal(own, signal.SIGKILL)
+        with contextlib.suppress(ChildProcessError):
+            os.waitid(os.P_PIDFD, own, os.WEXITED)
+    finally:
+        os.close(own)
 
 
 def _at_exit() -> None:
