@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal, TypeAlias, get_args
 
 from .cgroups import Cgroup, CgroupStats, Reading
-from .network.interfaces import NetworkInterface, parse_net_dev, read_net_dev
+from .errors import ConfigError
+from .network.interfaces import InterfaceCounters, NetworkInterface, parse_net_dev
 
-__all__ = ("ContainerMeter", "ContainerStats", "sample")
+__all__ = ("ContainerMeter", "ContainerStats", "StatsField", "sample")
 
 _NET_DEV: Final = "net/dev"
+
+StatsField: TypeAlias = Literal[
+    "cpu",
+    "cpuset",
+    "memory",
+    "pids",
+    "blkio",
+    "hugetlb",
+    "rdma",
+    "misc",
+    "interfaces",
+]
+"""What a sample is made of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,23 +55,41 @@ class ContainerMeter:
     Args:
         cgroup: the container's.
         pid: a process in its own network namespace, or ``None``.
+        only: the fields that are wanted; ``None`` is all.
         keeps: see `Cgroup.meter`.
+
+    Raises:
+        ConfigError: there is no such field.
     """
 
-    def __init__(self, cgroup: Cgroup, pid: int | None, *, keeps: bool = False) -> None:
-        self._meter = cgroup.meter(keeps=keeps)
-        self._pid = pid
+    def __init__(
+        self,
+        cgroup: Cgroup,
+        pid: int | None,
+        only: Collection[StatsField] | None = None,
+        *,
+        keeps: bool = False,
+    ) -> None:
+        for name in only or ():
+            if name not in get_args(StatsField):
+                raise ConfigError("only", f"{name!r} isn't a field of the statistics")
+        self._meter = cgroup.meter(only, keeps=keeps)
+        self._interfaces: InterfaceCounters | None = None
+        if pid is not None and (only is None or "interfaces" in only):
+            self._interfaces = InterfaceCounters(pid, keeps=keeps)
 
     def read(self) -> ContainerStats:
         """A sample, now. Raises ``OSError`` as `Meter.read_again`."""
         reading = self._meter.read_again()
-        if self._pid is not None:
-            reading.more[_NET_DEV] = read_net_dev(self._pid)
+        if self._interfaces is not None:
+            reading.more = {_NET_DEV: self._interfaces.read()}
         return ContainerStats.of(reading)
 
     def release(self) -> None:
         """Hold no descriptor until the next sample."""
         self._meter.release()
+        if self._interfaces is not None:
+            self._interfaces.release()
 
 
 def sample(cgroup: Cgroup, pid: int | None) -> ContainerStats:
@@ -71,5 +104,5 @@ def sample(cgroup: Cgroup, pid: int | None) -> ContainerStats:
     """
     reading = cgroup.read_now()
     if pid is not None:
-        reading.more[_NET_DEV] = read_net_dev(pid)
+        reading.more = {_NET_DEV: InterfaceCounters(pid).read()}
     return ContainerStats.of(reading)

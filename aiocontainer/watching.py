@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import weakref
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from functools import partial
 from typing import Any, cast
 
@@ -37,7 +37,7 @@ from .notify import (
 from .notify.exits import ExitSource
 from .proc.process import Process
 from .proc.result import Usage
-from .statistics import ContainerMeter, ContainerStats
+from .statistics import ContainerMeter, ContainerStats, StatsField
 
 
 class Watching:
@@ -95,10 +95,14 @@ class Watching:
         return self._opened(cgroup).subscribe(Pressure, sources=[source])
 
     def samples(
-        self, cgroup: Cgroup, pid: int | None, interval_s: float
+        self,
+        cgroup: Cgroup,
+        pid: int | None,
+        interval_s: float,
+        only: Collection[StatsField] | None = None,
     ) -> Sampler[ContainerStats]:
         """Statistics on a schedule; ``pid`` as for `statistics.sample`."""
-        meter = ContainerMeter(cgroup, pid, keeps=True)
+        meter = ContainerMeter(cgroup, pid, only, keeps=True)
 
         def read() -> ContainerStats:
             was_over = self._over

@@ -15,6 +15,9 @@ LIMIT_FILES = (
 )
 
 
+PARSED = "aiocontainer, every figure looked at"
+
+
 def stats(setting: Setting, rounds: int, each: int = 20) -> tuple[Samples, list[Row]]:
     """One full sample, against reading the same files in C."""
     with ExitStack() as stack:
@@ -29,6 +32,9 @@ def stats(setting: Setting, rounds: int, each: int = 20) -> tuple[Samples, list[
             contestants[loop] = lambda ours=ours: ours.ask(
                 {"job": "stats", "times": each}
             )
+        contestants[PARSED] = lambda: loops[OURS].ask(
+            {"job": "stats", "times": each, "parsed": True}
+        )
         samples = measured(rounds, contestants)
     return samples, [
         ratio("one stats() / the same files in C", samples, OURS, name, Limit(2))
@@ -36,14 +42,21 @@ def stats(setting: Setting, rounds: int, each: int = 20) -> tuple[Samples, list[
 
 
 def watch(setting: Setting, count: int = 500, seconds: float = 10) -> list[Row]:
-    """Many containers sampled once a second."""
-    with setting.ours() as ours:
-        answer = ours.ask({"job": "watch", "count": count, "seconds": seconds})
-    detail = f"{answer['samples_per_s']:.0f} samples per s"
-    target = Limit(5, "% of a core")
-    return [
-        target.row(f"{count} sampled once a second", answer["cpu_share"] * 100, detail)
-    ]
+    """Many containers sampled once a second: all there is, or the usual figures."""
+    rows = []
+    for what, only in (
+        ("", None),
+        (", cpu and memory only", ["cpu", "memory"]),
+    ):
+        with setting.ours() as ours:
+            job = {"job": "watch", "count": count, "seconds": seconds, "only": only}
+            answer = ours.ask(job)
+        rate, held = answer["samples_per_s"], answer["descriptors"]
+        detail = f"{rate:.0f} samples per s, {held} descriptors open"
+        name = f"{count} sampled once a second{what}"
+        share = answer["cpu_share"] * 100
+        rows.append(Limit(5, "% of a core").row(name, share, detail))
+    return rows
 
 
 def oom(setting: Setting, kills: int = 1000) -> list[Row]:

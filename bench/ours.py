@@ -123,13 +123,15 @@ class Ours:
         elapsed_ns = time.monotonic_ns() - began
         return {"ns": elapsed_ns, "bytes": total, "grown_kib": peak_kib() - before_kib}
 
-    async def stats(self, times: int) -> list[int]:
-        """Full samples of one container: ns of each."""
+    async def stats(self, times: int, parsed: bool = False) -> list[int]:
+        """Full samples of one container: ns of each; with all figures looked at."""
         container = await self.joined()
         samples = []
         for _ in range(times):
             began = time.monotonic_ns()
-            await container.stats()
+            sample = await container.stats()
+            if parsed:
+                sample.to_dict()
             samples.append(time.monotonic_ns() - began)
         return samples
 
@@ -155,7 +157,7 @@ class Ours:
         listening = False
         return [path for path in seen if os.path.exists(path)]
 
-    async def watch(self, count: int, seconds: float) -> Any:
+    async def watch(self, count: int, seconds: float, only: Any = None) -> Any:
         """CPU time of sampling ``count`` containers once a second, in s per s."""
         async with AsyncExitStack() as stack:
             containers = []
@@ -167,17 +169,22 @@ class Ours:
 
             async def sample(container: Container) -> None:
                 nonlocal taken
-                async for _ in container.watch_stats(interval=1.0):
+                async for _ in container.watch_stats(interval=1.0, only=only):
                     taken += 1
 
             tasks = [asyncio.create_task(sample(container)) for container in containers]
             await asyncio.sleep(2)  # past the first samples, which all come at once
+            held = descriptors()
             taken, began, began_cpu = 0, time.monotonic(), time.process_time()
             await asyncio.sleep(seconds)
             cpu_s, elapsed_s = time.process_time() - began_cpu, time.monotonic() - began
             for task in tasks:
                 await end(task)
-            return {"cpu_share": cpu_s / elapsed_s, "samples_per_s": taken / elapsed_s}
+            return {
+                "cpu_share": cpu_s / elapsed_s,
+                "samples_per_s": taken / elapsed_s,
+                "descriptors": held,
+            }
 
     async def oom(self, kills: int, witness: str) -> Any:
         """Kills by the kernel: when each was seen in the iterator, when a C program

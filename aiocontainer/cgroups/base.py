@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -153,10 +153,13 @@ class Cgroup(Protocol):
     def read_now(self) -> Reading:
         """What `stats` is made of. Raises `CgroupError` as it does."""
 
-    def meter(self, *, keeps: bool = False) -> Meter:
+    def meter(
+        self, only: Collection[str] | None = None, *, keeps: bool = False
+    ) -> Meter:
         """What samples it again and again, with less work than `stats`.
 
         Args:
+            only: the fields of `CgroupStats` that are wanted; ``None`` is all.
             keeps: may hold its files open; `Meter.release` closes them.
         """
 

@@ -13,14 +13,15 @@ from __future__ import annotations
 import errno
 import os
 import resource
-import threading
+from array import array
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Final, Protocol, TypeAlias
 
 from .._sys import libc
 
-__all__ = ("Folder", "Measured", "Meter", "Part", "Reading", "Texts", "kept_limit")
+__all__ = ("Folder", "Measured", "Meter", "Part", "Reading", "Texts", "may_keep")
 
 Texts: TypeAlias = "Mapping[str, bytes]"
 """File name -> what it said. Those that the kernel doesn't have are not there. No two
@@ -28,6 +29,8 @@ hierarchies have a file of the same name among those that are read."""
 
 _CHUNK: Final = 16_384
 _READ: Final = os.O_RDONLY | os.O_CLOEXEC
+_MAY_COME_BACK: Final = ".pressure"
+"""What is hidden and shown by ``cgroup.pressure``."""
 _FRESH_EVERY: Final = 64
 """Samples after which what changes only by being set is read anew: somebody else may
 have set it."""
@@ -53,18 +56,58 @@ class Part:
     """Names of files that change only by being set."""
 
 
-@dataclass(frozen=True, slots=True)
 class Reading:
-    """What the files said at one moment."""
+    """What the files said at one moment. Not changed once it was handed out."""
 
-    version: int
-    parts: Mapping[str, Part]
-    """What can be parsed from it, by the name of the sample's field."""
-    texts: Texts
-    other_kills: int = 0
-    """Kills for want of memory that ``texts`` doesn't have."""
-    more: dict[str, bytes] = field(default_factory=dict)
-    """What others than the cgroup's meter have added."""
+    __slots__ = (
+        "_names",
+        "_steady",
+        "_texts",
+        "_values",
+        "more",
+        "other_kills",
+        "parts",
+        "version",
+    )
+
+    def __init__(
+        self,
+        version: int,
+        parts: Mapping[str, Part],
+        names: tuple[str, ...],
+        values: Sequence[bytes | None],
+        steady: Texts = MappingProxyType({}),
+        other_kills: int = 0,
+    ) -> None:
+        """Keep what was read.
+
+        Args:
+            version: of the hierarchy.
+            parts: what can be parsed from it, by the name of the sample's field.
+            names: of files.
+            values: what they said, in the same order; ``None`` for those that the
+                kernel doesn't have.
+            steady: what other files said earlier.
+            other_kills: kills for want of memory that no file has.
+        """
+        self.version = version
+        self.parts = parts
+        self.other_kills = other_kills
+        self.more: Mapping[str, bytes] = {}
+        """What others than the cgroup's meter have added."""
+        self._names = names
+        self._values = values
+        self._steady = steady
+        self._texts: Texts | None = None
+
+    @property
+    def texts(self) -> Texts:
+        """All of it by name."""
+        if self._texts is None:
+            read = zip(self._names, self._values, strict=True)
+            found = {name: text for name, text in read if text is not None}
+            self._texts = {**self._steady, **found}
+        return self._texts
 
 
 class Measured(Protocol):
@@ -93,23 +136,33 @@ class Meter:
     Holds no descriptor unless it `keeps` its files open.
     """
 
-    def __init__(self, version: int, cgroup: Measured, *, keeps: bool = False) -> None:
+    def __init__(
+        self,
+        version: int,
+        cgroup: Measured,
+        *,
+        only: Collection[str] | None = None,
+        keeps: bool = False,
+    ) -> None:
         """Touch nothing yet.
 
         Args:
             version: of the hierarchy.
             cgroup: whose samples are wanted.
-            keeps: keep the files open, as far as `kept_limit` permits.
+            only: the parts that are wanted; ``None`` is all of them.
+            keeps: keep the files open, as long as `may_keep` permits.
         """
         self._version = version
         self._parts: Mapping[str, Part] = {}
         self._parts_of = -1
         self._cgroup = cgroup
+        self._only = only
         self._keeps = keeps
         self._missing: set[tuple[str, str]] = set()
-        self._steady_texts: dict[str, bytes] = {}
+        self._steady: dict[str, bytes] = {}
         self._again: list[tuple[str, tuple[str, ...], frozenset[str]]] = []
-        self._kept: list[tuple[str, int]] = []
+        self._names: tuple[str, ...] = ()
+        self._kept = array("i")
         self._left = 0
         self._limits_set = -1
 
@@ -119,16 +172,24 @@ class Meter:
         Raises:
             OSError: a file can't be read; ``ENOENT`` or ``ENODEV``: the cgroup is gone.
         """
+        texts = self._read_all()
+        kills = self._cgroup.other_kills()
+        names, values = tuple(texts), list(texts.values())
+        return Reading(self._version, self._parts, names, values, other_kills=kills)
+
+    def _read_all(self) -> dict[str, bytes]:
         texts: dict[str, bytes] = {}
         if self._parts_of != self._cgroup.limits_set:
             self._parts_of = self._cgroup.limits_set
-            self._parts = self._cgroup.parts()
+            parts, only = self._cgroup.parts(), self._only
+            wanted = parts if only is None else [name for name in parts if name in only]
+            self._parts = {name: parts[name] for name in wanted}
         for part in self._parts.values():
             for folder in part.folders:
                 self._read_folder(folder, texts)
         for folder in self._cgroup.follow_up(texts):
             self._read_folder(folder, texts)
-        return self._reading(texts)
+        return texts
 
     def read_again(self) -> Reading:
         """A sample that takes over from the one before what hasn't been set since.
@@ -139,35 +200,41 @@ class Meter:
         if self._left <= 0 or self._limits_set != self._cgroup.limits_set:
             return self._read_anew()
         self._left -= 1
-        texts = self._steady_texts.copy()
-        for name, fd in self._kept:
+        values: list[bytes | None]
+        if self._kept:
             try:
-                texts[name] = _content(os.pread(fd, _CHUNK, 0), fd)
+                values = [_read_kept(fd) for fd in self._kept]
             except OSError as error:
-                if error.errno != errno.EOPNOTSUPP:  # pressure that is switched off
+                if error.errno != errno.ENODEV:
                     raise
-        for directory, names, optional in self._again:
-            _read_files(directory, names, optional, texts)
-        return self._reading(texts)
-
-    def _reading(self, texts: dict[str, bytes]) -> Reading:
+                # The cgroup is gone, or only a file: ``cgroup.pressure`` hides some.
+                self.release()
+                return self._read_anew()
+        else:
+            texts: dict[str, bytes] = {}
+            for directory, names, optional in self._again:
+                _read_files(directory, names, optional, texts)
+            values = [texts.get(name) for name in self._names]
         kills = self._cgroup.other_kills()
-        return Reading(self._version, self._parts, texts, kills)
+        return Reading(
+            self._version, self._parts, self._names, values, self._steady, kills
+        )
 
     def _read_anew(self) -> Reading:
         limits_set = self._cgroup.limits_set
-        reading = self.read()
-        texts = reading.texts
+        texts = self._read_all()
         steady = {name for part in self._parts.values() for name in part.steady}
         steady.update(self._cgroup.settled(texts))
-        before = self._steady_texts.keys()
-        self._steady_texts = {n: text for n, text in texts.items() if n in steady}
-        if self._limits_set != limits_set or before != self._steady_texts.keys():
+        before = self._steady.keys()
+        self._steady = {name: text for name, text in texts.items() if name in steady}
+        if self._limits_set != limits_set or before != self._steady.keys():
             self.release()
             self._choose_files(texts, steady)
         self._limits_set = limits_set
         self._left = _FRESH_EVERY
-        return reading
+        kills = self._cgroup.other_kills()
+        names, values = tuple(texts), list(texts.values())
+        return Reading(self._version, self._parts, names, values, other_kills=kills)
 
     def _choose_files(self, texts: Texts, steady: Collection[str]) -> None:
         """Settle which files are read each time: those that were there."""
@@ -179,23 +246,23 @@ class Meter:
             if names:
                 optional = frozenset(folder.optional)
                 self._again.append((folder.directory, names, optional))
+        names = tuple(name for _, names, _ in self._again for name in names)
+        self._names = _shared_names.setdefault(names, names)
         if self._keeps:
             self._keep()
 
     def _keep(self) -> None:
-        """Open all of them, or none: a program needs descriptors for other things."""
-        files = [(d, name) for d, names, _ in self._again for name in names]
-        if not _reserve(len(files)):
-            return
+        """Open all of them, or none."""
         try:
-            for directory, name in files:
-                fd = libc.call("open", os.open, f"{directory}/{name}", _READ)
-                self._kept.append((name, fd))
+            for directory, names, _ in self._again:
+                for name in names:
+                    path = f"{directory}/{name}"
+                    self._kept.append(libc.call("open", os.open, path, _READ))
+            if all(map(may_keep, self._kept[-1:])):
+                return
         except OSError:
-            _close(self._kept)
-            _reserve(-len(files))
-        else:
-            self._again = []
+            pass  # it is opened each time, then, and whoever reads is told why
+        self._close_kept()
 
     def _read_folder(self, folder: Folder, texts: dict[str, bytes]) -> None:
         directory = folder.directory
@@ -204,47 +271,50 @@ class Meter:
         )
         names = (*folder.required, *optional)
         if not _read_files(directory, names, frozenset(optional), texts):
-            absent = [name for name in optional if name not in texts]
+            absent = [
+                name
+                for name in optional
+                if name not in texts and not name.endswith(_MAY_COME_BACK)
+            ]
             if os.path.isdir(directory):  # else they aren't missing, but gone
                 self._missing.update((directory, name) for name in absent)
 
     def release(self) -> None:
         """Close what is kept open; the next sample opens it again."""
-        if self._kept:
-            _reserve(-len(self._kept))
-            _close(self._kept)
+        self._close_kept()
         self._limits_set = -1
         self._left = 0
 
+    def _close_kept(self) -> None:
+        while self._kept:
+            os.close(self._kept.pop())
+
     def __del__(self) -> None:
-        self.release()
+        self._close_kept()
 
 
-_kept = 0
-_counting = threading.Lock()  # programs have loops in several threads
+_shared_names: dict[tuple[str, ...], tuple[str, ...]] = {}
+"""One tuple of names for all meters of the same kind."""
 
 
-def _reserve(count: int) -> bool:
-    """Take, or give back, the right to keep some descriptors open."""
-    global _kept
-    with _counting:
-        if count > 0 and _kept + count > kept_limit():
-            return False
-        _kept += count
-        return True
+def _read_kept(fd: int) -> bytes | None:
+    try:
+        data = os.pread(fd, _CHUNK, 0)
+    except OSError as error:
+        if error.errno != errno.EOPNOTSUPP:  # pressure that is switched off
+            raise
+        return None
+    return data if len(data) < _CHUNK else _content(data, fd)
 
 
-def kept_limit() -> int:
-    """How many descriptors all meters of this program may keep open: a quarter of what
-    it may have."""
+def may_keep(fd: int) -> bool:
+    """Whether a descriptor may be kept only because that is quicker.
+
+    Half of what the program may have is left to others. The kernel gives the lowest
+    number that is free, so the number tells how many are in use.
+    """
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return min(soft, 1 << 20) // 4 if soft >= 0 else 1 << 18
-
-
-def _close(kept: list[tuple[str, int]]) -> None:
-    for _, fd in kept:
-        os.close(fd)
-    kept.clear()
+    return soft == resource.RLIM_INFINITY or fd < soft // 2
 
 
 def _read_files(
@@ -275,7 +345,8 @@ def _read_files(
                     complete = False
                     continue
                 try:
-                    texts[name] = _content(read(fd, _CHUNK), fd)
+                    data = read(fd, _CHUNK)
+                    texts[name] = data if len(data) < _CHUNK else _content(data, fd)
                 except OSError as error:
                     # Pressure that is switched off (psi=0, cgroup.pressure).
                     if error.errno != errno.EOPNOTSUPP or name not in optional:
@@ -293,9 +364,7 @@ def _read_files(
 
 
 def _content(data: bytes, fd: int) -> bytes:
-    """What one read gave, which is all of it but for very long files."""
-    if len(data) < _CHUNK:
-        return data
+    """All of a very long file, of which one read gave ``data``."""
     parts = [data]
     while part := os.pread(fd, _CHUNK, sum(map(len, parts))):
         parts.append(part)

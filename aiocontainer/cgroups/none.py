@@ -86,9 +86,11 @@ class NoCgroup:
         """Nothing is read."""
         return self.meter().read()
 
-    def meter(self, *, keeps: bool = False) -> Meter:
+    def meter(
+        self, only: Collection[str] | None = None, *, keeps: bool = False
+    ) -> Meter:
         """Nothing is read."""
-        return Meter(1, self, keeps=keeps)
+        return Meter(1, self, only=only, keeps=keeps)
 
     limits_set: Final = 0
 

@@ -7,7 +7,12 @@ import os
 from dataclasses import dataclass
 from typing import Any, Final
 
-__all__ = ("NetworkInterface", "parse_net_dev", "read_interfaces", "read_net_dev")
+__all__ = (
+    "InterfaceCounters",
+    "NetworkInterface",
+    "parse_net_dev",
+    "read_interfaces",
+)
 
 _CHUNK: Final = 16_384
 _PAGE: Final = 4096
@@ -53,27 +58,60 @@ def parse_net_dev(text: str) -> tuple[NetworkInterface, ...]:
     return tuple(found)
 
 
-def read_net_dev(pid: int) -> bytes:
-    """``/proc/<pid>/net/dev`` of the network namespace that ``pid`` is in; nothing if
-    it has ended."""
-    try:
-        fd = os.open(f"/proc/{pid}/net/dev", os.O_RDONLY | os.O_CLOEXEC)
-    except (FileNotFoundError, ProcessLookupError):
-        return b""
-    except OSError as error:
-        if error.errno == errno.EINVAL:  # a zombie has left its namespaces
-            return b""
-        raise
-    try:
-        # A line for each interface, and as many lines in one read as fit a page.
-        data = os.read(fd, _CHUNK)
-        while len(data) >= _PAGE // 2 and (more := os.read(fd, _CHUNK)):
-            data += more
-    finally:
-        os.close(fd)
-    return data
+class InterfaceCounters:
+    """``/proc/<pid>/net/dev``, of the network namespace that a process is in.
+
+    Args:
+        pid: the process.
+        keeps: hold it open between two reads. That keeps the namespace alive, too.
+    """
+
+    __slots__ = ("_fd", "_keeps", "_pid")
+
+    def __init__(self, pid: int, *, keeps: bool = False) -> None:
+        self._pid = pid
+        self._keeps = keeps
+        self._fd = -1
+
+    def read(self) -> bytes:
+        """What it says; nothing if the process has ended.
+
+        Raises:
+            OSError: it can't be read.
+        """
+        if self._fd < 0:
+            try:
+                path = f"/proc/{self._pid}/net/dev"
+                self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            except (FileNotFoundError, ProcessLookupError):
+                return b""
+            except OSError as error:
+                if error.errno == errno.EINVAL:  # a zombie has left its namespaces
+                    return b""
+                raise
+        try:
+            # A line for each interface, and as many lines in one read as fit a page.
+            data = os.pread(self._fd, _CHUNK, 0)
+            while len(data) >= _PAGE // 2:
+                more = os.pread(self._fd, _CHUNK, len(data))
+                if not more:
+                    break
+                data += more
+        finally:
+            if not self._keeps:
+                self.release()
+        return data
+
+    def release(self) -> None:
+        """Hold nothing until the next read."""
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+    def __del__(self) -> None:
+        self.release()
 
 
 def read_interfaces(pid: int) -> tuple[NetworkInterface, ...]:
     """Interfaces of the network namespace that ``pid`` is in; none if it has ended."""
-    return parse_net_dev(read_net_dev(pid).decode())
+    return parse_net_dev(InterfaceCounters(pid).read().decode())

@@ -36,7 +36,7 @@ class Waiter:
 
     def __init__(self) -> None:
         self.woken = False
-        self.event = anyio.Event()
+        self.event: anyio.Event | None = None
 
 
 class Timer:
@@ -107,17 +107,21 @@ class Poller:
 
         Like any callback here, it must neither wait nor raise.
         """
+        return self.call_at(anyio.current_time() + delay_s, callback)
+
+    def call_at(self, when_s: float, callback: Callable[[], None]) -> Timer:
+        """As `call_later`, by the event loop's clock."""
         timer = Timer(callback)
-        when = anyio.current_time() + delay_s
-        heapq.heappush(self._timers, (when, next(self._numbers), timer))
-        if self._scope is not None:
-            self._scope.deadline = min(self._scope.deadline, when)
+        heapq.heappush(self._timers, (when_s, next(self._numbers), timer))
+        if self._scope is not None and when_s < self._scope.deadline:
+            self._scope.deadline = when_s
         return timer
 
     def wake(self, waiter: Waiter) -> None:
         """Let the `wait` of ``waiter`` return, now or when it is called next."""
         waiter.woken = True
-        waiter.event.set()
+        if waiter.event is not None:
+            waiter.event.set()
         if waiter is self._leader and self._scope is not None:
             self._scope.cancel()
 
@@ -160,7 +164,9 @@ class Poller:
     def _pass_lead_on(self) -> None:
         # Waking one is enough: if it is cancelled before it leads, it comes by here.
         if self._leader is None and self._waiting:
-            next(iter(self._waiting)).event.set()
+            event = next(iter(self._waiting)).event
+            if event is not None:  # else it has yet to look for itself
+                event.set()
 
     def _dispatch(self, epoll: select.epoll) -> None:
         for fd, _ in call("epoll_wait", epoll.poll, 0):

@@ -136,8 +136,8 @@ class Sampler(AsyncIterator[Sample[T]], Generic[T]):
 
     async def _wait_until_due(self) -> None:
         due_s = self._due_s
-        now_s = anyio.current_time()
-        if due_s is None or due_s <= now_s or self._over or self._closed:
+        over = self._over or self._closed
+        if due_s is None or over or due_s <= anyio.current_time():
             await anyio.lowlevel.checkpoint()
             return
         # Hundreds that are due at about the same time share one wake-up of the loop.
@@ -146,7 +146,7 @@ class Sampler(AsyncIterator[Sample[T]], Generic[T]):
         poller = current_poller()
         waiter = Waiter()
         self._waiting = poller, waiter
-        timer = poller.call_later(wake_s - now_s, partial(poller.wake, waiter))
+        timer = poller.call_at(wake_s, partial(poller.wake, waiter))
         try:
             await poller.wait(waiter)
         finally:

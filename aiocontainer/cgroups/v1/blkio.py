@@ -21,6 +21,7 @@ __all__ = (
     "limits",
     "parse",
     "parse_entries",
+    "settled",
     "transferred",
 )
 
@@ -45,6 +46,12 @@ CONFIG_BFQ_CGROUP_DEBUG."""
 def has_bfq(texts: Texts) -> bool:
     """Whether BFQ has scheduled any transfer."""
     return bool(_in(texts, _PROBE))
+
+
+def settled(texts: Texts) -> set[str]:
+    """Names of files that needn't be read each time: a scheduler seldom changes, and
+    the throttle layer goes on to count in any case."""
+    return set() if has_bfq(texts) else {_PROBE}
 
 
 def parse(texts: Texts) -> BlkioStats:

@@ -7,6 +7,7 @@ freeze and kill as a whole.
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
@@ -18,7 +19,7 @@ from ..stats import CgroupStats
 from ..v2 import core
 from ..v2.enabling import controllers_for
 from ..writes import Write, perform, perform_or_restore
-from . import cpuset, freezer, memory
+from . import blkio, cpuset, freezer, memory
 from .controllers import (
     follow_up,
     parts,
@@ -256,9 +257,11 @@ class V1Cgroup:
                 self._meter = self.meter()
             return self._meter.read()
 
-    def meter(self, *, keeps: bool = False) -> Meter:
+    def meter(
+        self, only: Collection[str] | None = None, *, keeps: bool = False
+    ) -> Meter:
         """As `Cgroup.meter`."""
-        return Meter(1, self, keeps=keeps)
+        return Meter(1, self, only=only, keeps=keeps)
 
     def parts(self) -> Mapping[str, Part]:
         """As `Measured.parts`."""
@@ -266,13 +269,15 @@ class V1Cgroup:
 
     def settled(self, texts: Texts) -> Collection[str]:
         """As `Measured.settled`."""
-        return memory.settled(texts)
+        return memory.settled(texts) | blkio.settled(texts)
 
     def other_kills(self) -> int:
         """As `Measured.other_kills`: those in cgroups inside, past and present."""
         directory = self.paths.get("memory")
-        below = 0 if directory is None else memory.oom_kills_below(directory)
-        return self._past_oom_kills + below
+        # Two links: no cgroup inside.
+        if directory is None or os.stat(directory).st_nlink == 2:
+            return self._past_oom_kills
+        return self._past_oom_kills + memory.oom_kills_below(directory)
 
     def follow_up(self, texts: Texts) -> Sequence[Folder]:
         """As `Measured.follow_up`."""

@@ -183,9 +183,11 @@ class V2Cgroup:
                 self._meter = self.meter()
             return self._meter.read()
 
-    def meter(self, *, keeps: bool = False) -> Meter:
+    def meter(
+        self, only: Collection[str] | None = None, *, keeps: bool = False
+    ) -> Meter:
         """As `Cgroup.meter`."""
-        return Meter(2, self, keeps=keeps)
+        return Meter(2, self, only=only, keeps=keeps)
 
     def parts(self) -> Mapping[str, Part]:
         """As `Measured.parts`."""
