@@ -205,6 +205,35 @@ class Config(ProcessSettings):
 
         return built(cls, read_oci(document, bundle, cgroup_manager))
 
+    @classmethod
+    def from_libcontainer(
+        cls,
+        document: "Foreign",
+        *,
+        rootfs: StrPath | None = None,
+        cgroup_manager: "CgroupManager" = "cgroupfs",
+    ) -> Self:
+        """The container that libcontainer's own ``container.json`` describes.
+
+        The documents of nsinit (2014 and 2015) and those in runc's ``state.json`` are
+        taken. User, environment and directory are mostly not in them, and then those of
+        this library. Unknown fields are ignored.
+
+        Args:
+            document: as for `from_oci`.
+            rootfs: the root directory; ``None`` is what the document says, or as for
+                nsinit the directory that the file is in.
+            cgroup_manager: who makes the cgroup.
+
+        Raises:
+            ConfigError: names the field by its path in the document, as
+                ``cgroups.memory_swap``. Nothing was touched.
+            UnsupportedFeature: a field that isn't acted on.
+        """
+        from .foreign import read_libcontainer
+
+        return read_libcontainer(cls, document, rootfs, cgroup_manager)
+
     def to_oci(
         self,
         args: Sequence[str] = (),
