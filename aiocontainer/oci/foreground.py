@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-import sys
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Final
 
+from ..cli.attach import Wiring, attached
 from ..proc.process import Process
 
 _OURS: Final = {
@@ -34,17 +34,22 @@ async def follow(
     Returns:
         An exit status as a shell has it: 128 and more for a signal.
     """
-    with _forwarding(process):
-        if begin is not None:
-            await begin()
-        if process.terminal is not None:
-            from .terminal import attached
-
-            async with attached(process.terminal):
-                status = await process.wait()
-        else:
-            status = await process.wait()
+    if process.terminal is None:
+        with _forwarding(process):
+            status = await _begun(process, begin)
+    else:
+        wiring = Wiring({}, tty=True)
+        async with attached(process, wiring, process.send_signal):
+            status = await _begun(process, begin)
     return 128 - status if status < 0 else status
+
+
+async def _begun(
+    process: Process, begin: Callable[[], Awaitable[object]] | None
+) -> int:
+    if begin is not None:
+        await begin()
+    return await process.wait()
 
 
 @contextlib.contextmanager
@@ -60,4 +65,3 @@ def _forwarding(process: Process) -> Iterator[None]:
     finally:
         for number in caught:
             loop.remove_signal_handler(number)
-        sys.stdout.flush()

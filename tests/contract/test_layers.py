@@ -40,7 +40,7 @@ ARROWS = {
     | ROOMS
     | MODELS,
     "runtime": {"attachments", "container", "processes"} | ROOMS | MODELS,
-    "oci": {"runtime", "container"} | ROOMS | MODELS,
+    "oci": {"runtime", "container", "cli.attach"} | ROOMS | MODELS,
     "cli": {"runtime", "container", "oci", "checkup"} | ROOMS | MODELS,
     "checkup": ROOMS | MODELS,
 }
