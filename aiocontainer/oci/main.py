@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import os
 import sys
 from importlib import import_module
 
@@ -33,12 +35,16 @@ _FUNCTIONS: Final = {
 }
 """Command -> the function that does it, and its module."""
 
+_STARTING: Final = frozenset(("create", "run", "exec"))
+"""Commands that start a process."""
+
 EXEC_FAILED: Final = 255
 """Exit status of ``exec`` where the program wasn't executed."""
 
 
 def main(words: list[str] | None = None) -> NoReturn:
     """Do what the command line says, and exit with the status that engines expect."""
+    gc.disable()  # what is made here is needed to the end, which is near
     log = Log(None, "text", debug=False)
     command = None
     try:
@@ -48,6 +54,8 @@ def main(words: list[str] | None = None) -> NoReturn:
         if command is None:
             _print_version()
             raise SystemExit(0)
+        if command in _STARTING:
+            _begin_spawner()
         module, _, function = _FUNCTIONS[command].partition(".")
         do = getattr(import_module(f".{module}", __package__), function)
         status = do(options, log)
@@ -59,10 +67,18 @@ def main(words: list[str] | None = None) -> NoReturn:
     except Exception as error:
         log.error(f"{_during(command)}{describe(error)}")
         status = EXEC_FAILED if command == "exec" else 1
-    sys.stdout.flush()
     if spawner := sys.modules.get("aiocontainer.proc.spawner"):
         spawner.stop()
-    raise SystemExit(status or 0)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status or 0)  # to take all apart would take longer than most commands
+
+
+def _begin_spawner() -> None:
+    """Have it loaded beside us, while we load what speaks to it."""
+    from ..proc import spawner
+
+    spawner.current()
 
 
 def _during(command: str | None) -> str:
