@@ -1,8 +1,9 @@
 """Seccomp: which system calls a process may make."""
 
+import sys
 from typing import Annotated, Any, Final, Literal, Self, TypeAlias
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, Strict, model_validator
 
 from .base import AbsolutePath, ConfigError, Model, Text, Whole
 from .capabilities import CapabilitySet
@@ -113,6 +114,11 @@ class Seccomp(Model):
     runtime-spec says. Without one the calls are in `Process.syscalls`."""
     listener_metadata: Annotated[Text, Field(max_length=16384)] | None = None
     """Told to the agent as it is."""
+    bpf: Annotated[bytes, Strict()] | None = None
+    """A filter that was compiled elsewhere, for this machine: an array of ``struct
+    sock_filter``, loaded as it is. No actions, rules or architectures beside it."""
+
+    model_config = ConfigDict(ser_json_bytes="base64", val_json_bytes="base64")
 
     @classmethod
     def from_docker(cls, profile: str | bytes | dict[str, Any]) -> Self:
@@ -126,6 +132,19 @@ class Seccomp(Model):
         from .seccomp_docker import translate
 
         return cls(**translate(profile))
+
+    @model_validator(mode="after")
+    def _bpf_is_all(self) -> Self:
+        if self.bpf is None:
+            return self
+        for field in ("default_action", "default_errno", "architectures", "syscalls"):
+            if getattr(self, field) != type(self).model_fields[field].default:
+                raise ConfigError(field, "has no meaning beside bpf")
+        if not self.bpf or len(self.bpf) % 8 or len(self.bpf) > 8 * 4096:
+            raise ConfigError("bpf", "should be 1 to 4096 instructions of 8 bytes")
+        if self.bpf[-8:-6] != _RETURN_CONSTANT and self.bpf[-8:-6] != _RETURN_REGISTER:
+            raise ConfigError("bpf", "should end with a return")
+        return self
 
     @model_validator(mode="after")
     def _is_usable(self) -> Self:
@@ -142,6 +161,10 @@ class Seccomp(Model):
         require_answerable(self, _OF_EXEC)
         return self
 
+
+# BPF_RET | BPF_K and BPF_RET | BPF_A, of include/uapi/linux/bpf_common.h.
+_RETURN_CONSTANT: Final = (0x06).to_bytes(2, sys.byteorder)
+_RETURN_REGISTER: Final = (0x16).to_bytes(2, sys.byteorder)
 
 _OF_EXEC: Final = frozenset({"execve", "execveat", "exit_group"})
 

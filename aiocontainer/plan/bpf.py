@@ -19,6 +19,7 @@ __all__ = (
     "choose",
     "condition",
     "dispatch",
+    "returns",
 )
 
 INSTRUCTIONS_MAX: Final = 4096
@@ -34,6 +35,9 @@ _JEQ: Final = 0x15
 _JGT: Final = 0x25
 _JGE: Final = 0x35
 _RET: Final = 0x06
+_RET_A: Final = 0x16
+_ACTION: Final = 0xFFFF_0000
+"""SECCOMP_RET_ACTION_FULL, of ``include/uapi/linux/seccomp.h``."""
 
 # Offsets in struct seccomp_data, of include/uapi/linux/seccomp.h. The upper half of an
 # argument comes last: all machines we compile for are little-endian.
@@ -54,6 +58,15 @@ class Instruction(NamedTuple):
 def assemble(program: Sequence[Instruction]) -> bytes:
     """The program as an array of ``struct sock_filter``."""
     return b"".join(struct.pack("=HBBI", i.code, i.jt, i.jf, i.k) for i in program)
+
+
+def returns(program: bytes, value: int) -> bool:
+    """Whether a program may end with this ``SECCOMP_RET_*``, whatever its data: a
+    computed one may be any."""
+    return any(
+        code == _RET_A or (code == _RET and k & _ACTION == value)
+        for code, _, _, k in struct.iter_unpack("=HBBI", program)
+    )
 
 
 def answer(value: int) -> list[Instruction]:

@@ -101,6 +101,9 @@ _answered: dict[tuple[int, frozenset[str]], tuple[Seccomp, CompiledFilter]] = {}
 
 @functools.lru_cache(maxsize=_KEPT)
 def _compiled(seccomp: Seccomp, capabilities: frozenset[str]) -> CompiledFilter:
+    if seccomp.bpf is not None:
+        listens = bpf.returns(seccomp.bpf, _RETURNS["NOTIFY"])
+        return CompiledFilter(seccomp.bpf, _flags(seccomp, listens=listens))
     host = os.uname()
     major, _, rest = host.release.partition(".")
     minor = rest.partition(".")[0].partition("-")[0]
@@ -135,7 +138,8 @@ def compile_for(
     )
     if len(program) > bpf.INSTRUCTIONS_MAX:
         raise ConfigError("seccomp.syscalls", "make a filter too long for the kernel")
-    return CompiledFilter(bpf.assemble(program), _flags(seccomp, rules))
+    listens = any(rule.action == "NOTIFY" for rule in rules)
+    return CompiledFilter(bpf.assemble(program), _flags(seccomp, listens=listens))
 
 
 # As a kernel answers that was built without that entry, or is older than that call.
@@ -239,13 +243,13 @@ def _answer(action: str, code: int | None) -> int:
     return value | (code or 0)
 
 
-def _flags(seccomp: Seccomp, rules: list[SyscallRule]) -> int:
+def _flags(seccomp: Seccomp, *, listens: bool) -> int:
     flags = 0
     if "LOG" in seccomp.flags:
         flags |= _FLAG_LOG
     if "SPEC_ALLOW" in seccomp.flags:
         flags |= _FLAG_SPEC_ALLOW
-    if any(rule.action == "NOTIFY" for rule in rules):
+    if listens:
         flags |= LISTENS
         if "WAIT_KILLABLE_RECV" in seccomp.flags:
             flags |= _FLAG_WAIT_KILLABLE_RECV

@@ -36,6 +36,8 @@ def write_seccomp(seccomp: _Rule, bounding: frozenset[str]) -> dict[str, Any]:
     Raises:
         UnsupportedFeature: OCI has no word for something.
     """
+    if seccomp["bpf"] is not None:
+        raise UnsupportedFeature("seccomp.bpf", "OCI has no word for it")
     document: dict[str, Any] = {
         "defaultAction": f"SCMP_ACT_{seccomp['default_action']}",
         "architectures": [f"SCMP_ARCH_{name}" for name in seccomp["architectures"]],
