@@ -230,7 +230,8 @@ async def _joined(
     is_ours = link.alias in (_ALIAS, _INTERNAL)
     try:
         with step(name, "read the addresses"):
-            addresses = tuple(await links.addresses(host, link.index))
+            assigned = await links.addresses(host, link.index)
+        addresses = tuple(one.address for one in assigned)
         _require_same(config, addresses, link, alias)
         return await _register(host, config, helper, lock, link, addresses)
     except BaseException:
@@ -255,7 +256,7 @@ async def _make(host: Netlink, config: BridgeNetwork, alias: str) -> links.Link:
     try:
         with step(name, "set the bridge up"):
             for address in addresses:
-                await links.add_address(host, link.index, address)
+                await links.add_address(host, link.index, links.Assigned.usual(address))
             await links.set_alias(host, link.index, alias)
             await links.set_up(host, link.index)
             found = await links.find(host, name)

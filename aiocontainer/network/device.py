@@ -11,7 +11,7 @@ from ..config import HostDevice
 from ..errors import NetworkError
 from . import links
 from .netlink import NETLINK_ROUTE, NLM_F_CREATE, NLM_F_REPLACE, Netlink, Request
-from .parts import Helper, Interface, NetworkStatus, Place, Will, step
+from .parts import Helper, NetworkStatus, Place, Will, step
 
 _ANY_NAME: Final = "dev%d"
 """The kernel's own choice for a device that comes back and finds its name taken."""
@@ -29,7 +29,7 @@ class DevicePart:
         self._config = config
         self._helper = helper
         self._link: links.Link | None = None
-        self._addresses: tuple[Interface, ...] = ()
+        self._addresses: tuple[links.Assigned, ...] = ()
         self._inside: Netlink | None = None
         self._index = 0
         self._key = 0
@@ -56,12 +56,13 @@ class DevicePart:
             raise NetworkError(name, "find the device", "it has gone")
         self._index = found.index
         await self._bequeath(self._inside, link)
-        for address in self._addresses:
-            with step(name, f"add the address {address}"):
-                await links.add_address(place.inside, found.index, address)
+        for one in self._addresses:
+            with step(name, f"add the address {one.address}"):
+                await links.add_address(place.inside, found.index, one)
         with step(name, "bring the device up"):
             await links.set_up(place.inside, found.index)
-        self.status = NetworkStatus(name, self._addresses, device)
+        addresses = tuple(one.address for one in self._addresses)
+        self.status = NetworkStatus(name, addresses, device)
 
     async def _bequeath(self, inside: Netlink, link: links.Link) -> None:
         key = self._helper.new_key()
@@ -72,15 +73,20 @@ class DevicePart:
             await self._helper.bequeath(key, will, sockets)
 
     async def detach(self, host: Netlink) -> None:
-        """See `Part`."""
+        """See `Part`.
+
+        Raises:
+            NetworkError: it is back, but under another name, as its own is taken.
+        """
         self.status = None
-        try:
-            if self._link is not None and self._inside is not None:
-                await self._take_back(host, self._inside, self._link)
-                self._link = None
-        finally:
-            if self._link is None:
-                self._let_go()
+        if self._link is not None and self._inside is not None:
+            name = await self._take_back(host, self._inside, self._link)
+            wanted, self._link = self._link.name, None
+            self._let_go()
+            if name != wanted:
+                reason = f"that is taken, so it is {name} now"
+                raise NetworkError(wanted, "give the device its name back", reason)
+        self._let_go()
 
     def _let_go(self) -> None:
         if self._key:
@@ -89,39 +95,37 @@ class DevicePart:
             self._inside.close()
         self._inside, self._key, self._index = None, 0, 0
 
-    async def _take_back(
-        self, host: Netlink, inside: Netlink, link: links.Link
-    ) -> None:
+    async def _take_back(self, host: Netlink, inside: Netlink, link: links.Link) -> str:
+        """Its name, once it is back with its addresses."""
         if not self._index:  # cancelled while it was moved
-            name = self._config.name or link.name
-            found = await links.find(inside, name)
+            found = await links.find(inside, self._config.name or link.name)
             self._index = 0 if found is None else found.index
         if self._index and await links.find_index(inside, self._index) is not None:
             await _move_back(inside, self._index, link)
-        back = await links.find(host, link.name)
+        back = await links.find_index(host, link.index)
         if back is None:
-            return  # the container has destroyed it
-        for address in self._addresses:
-            await links.add_address(host, back.index, address)
+            return link.name  # the container has destroyed it
+        for assigned in self._addresses:
+            await links.add_address(host, back.index, assigned)
         if link.is_up:
             await links.set_up(host, back.index)
+        return back.name
 
 
 async def _move_back(inside: Netlink, index: int, link: links.Link) -> None:
     """Under its name and number, or under another name if that is taken."""
-    message = links.moved(index, link.name, os.getpid(), link.index)
-    try:
-        await inside.ask(message, links.RTM_NEWLINK)
-    except OSError as error:
-        if error.errno not in (errno.EEXIST, errno.EBUSY):
-            raise
-        message = links.moved(index, _ANY_NAME, os.getpid())
-        await inside.ask(message, links.RTM_NEWLINK)
-        reason = "its name is taken, so it got another"
-        raise NetworkError(link.name, "give the device back", reason) from error
+    for name in (link.name, _ANY_NAME):
+        message = links.moved(index, name, os.getpid(), link.index)
+        try:
+            await inside.ask(message, links.RTM_NEWLINK)
+        except OSError as error:
+            if error.errno != errno.EEXIST or name == _ANY_NAME:
+                raise
+        else:
+            return
 
 
-def _will(index: int, link: links.Link, addresses: Sequence[Interface]) -> Will:
+def _will(index: int, link: links.Link, addresses: Sequence[links.Assigned]) -> Will:
     """The same for the spawner, whose pid is not known before; see
     `proc.helper.network`."""
     move = Request(links.moved(index, link.name, links.OWN_PID, link.index), 16, 0)

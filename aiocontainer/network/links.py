@@ -232,17 +232,33 @@ async def count_ports(net: Netlink, bridge: int) -> int:
 # -- addresses and routes --------------------------------------------------------------
 
 
-def address_message(index: int, address: Interface) -> Message:
+@dataclass(frozen=True, slots=True)
+class Assigned:
+    """An address as an interface has it."""
+
+    address: Interface
+    broadcast: str | None = None
+    """Of IPv4, where there is one."""
+
+    @classmethod
+    def usual(cls, address: Interface) -> Assigned:
+        """With the broadcast address that all bits make which aren't the network's."""
+        if address.version == 6 or address.network.prefixlen > 30:
+            return cls(address)
+        return cls(address, str(address.network.broadcast_address))
+
+
+def address_message(index: int, assigned: Assigned) -> Message:
     """The message (`RTM_NEWADDR`) that gives an interface an address."""
+    address = assigned.address
     message = _messages().address()
     message["family"] = _AF_INET if address.version == 4 else _AF_INET6
     message["prefixlen"] = address.network.prefixlen
     message["index"] = index
     text = str(address.ip)
     message["attrs"] = [("IFA_LOCAL", text), ("IFA_ADDRESS", text)]
-    if address.version == 4 and address.network.prefixlen < 31:
-        broadcast = str(address.network.broadcast_address)
-        message["attrs"].append(("IFA_BROADCAST", broadcast))
+    if assigned.broadcast is not None:
+        message["attrs"].append(("IFA_BROADCAST", assigned.broadcast))
     if address.version == 6:
         # Nobody else has it; and it is of use at once, not after a second of asking.
         message["flags"] = _IFA_F_NODAD
@@ -250,17 +266,17 @@ def address_message(index: int, address: Interface) -> Message:
     return message
 
 
-async def add_address(net: Netlink, index: int, address: Interface) -> None:
+async def add_address(net: Netlink, index: int, assigned: Assigned) -> None:
     """Give an interface an address; fine if it has it."""
     flags = NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE
-    await net.ask(address_message(index, address), RTM_NEWADDR, flags)
+    await net.ask(address_message(index, assigned), RTM_NEWADDR, flags)
 
 
-async def addresses(net: Netlink, index: int) -> list[Interface]:
+async def addresses(net: Netlink, index: int) -> list[Assigned]:
     """Lasting addresses of an interface, link-local ones left out."""
     request = _messages().address()
     request["index"] = index
-    found: list[Interface] = []
+    found: list[Assigned] = []
     for data in await net.ask(request, RTM_GETADDR, NLM_F_DUMP):
         message = _messages().address(data)
         message.decode()
@@ -270,7 +286,7 @@ async def addresses(net: Netlink, index: int) -> list[Interface]:
             continue
         address = ipaddress.ip_interface(f"{text}/{message['prefixlen']}")
         if not address.is_link_local:
-            found.append(address)
+            found.append(Assigned(address, message.get_attr("IFA_BROADCAST")))
     return found
 
 

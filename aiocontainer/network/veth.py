@@ -31,7 +31,9 @@ async def set_up(place: Place, inside: Inside) -> None:
         raise NetworkError(name, "find the interface", "it has gone")
     for address in inside.addresses:
         with step(name, f"add the address {address}"):
-            await links.add_address(place.inside, link.index, address)
+            await links.add_address(
+                place.inside, link.index, links.Assigned.usual(address)
+            )
     with step(name, "bring the interface up"):
         await links.set_up(place.inside, link.index)
     for gateway in inside.gateways:

@@ -63,9 +63,9 @@ def end_spawner() -> None:
 
 def ip(*words: str | int) -> str:
     """What ``ip`` of iproute2 says of the network namespace that we are in."""
-    done = subprocess.run(
-        ["ip", *map(str, words)], capture_output=True, check=True, text=True
-    )
+    command = ["ip", *map(str, words)]
+    done = subprocess.run(command, capture_output=True, check=False, text=True)
+    assert done.returncode == 0, f"{command}: {done.stderr}"
     return done.stdout
 
 
