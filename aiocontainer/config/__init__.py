@@ -13,7 +13,13 @@ from .dns import Dns
 from .hooks import Hook, Hooks
 from .labels import ApparmorProfile, SelinuxLabel
 from .landlock import Landlock
-from .mounts import DEFAULT_MASKED_PATHS, DEFAULT_READONLY_PATHS, SYSTEM_MOUNTS, Mount
+from .mounts import (
+    DEFAULT_MASKED_PATHS,
+    DEFAULT_READONLY_PATHS,
+    SYSTEM_MOUNTS,
+    Mount,
+    MountCommand,
+)
 from .namespaces import IdMapping, Namespaces, TimeOffset, TimeOffsets
 from .network import (
     Attached,
@@ -114,6 +120,7 @@ __all__ = (
     "MemoryPolicy",
     "Model",
     "Mount",
+    "MountCommand",
     "MountOptions",
     "Namespaces",
     "Network",

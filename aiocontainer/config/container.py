@@ -18,6 +18,7 @@ from .mounts import (
     DEFAULT_READONLY_PATHS,
     SYSTEM_MOUNTS,
     Mount,
+    require_no_commands,
     require_own_file_systems,
     require_readonly_cgroups,
 )
@@ -98,6 +99,9 @@ class Config(ProcessSettings):
     """A new session keyring, so that the program's keys can't be reached."""
     pivot_root: Flag = True
     """False moves the mount instead: pivot_root(2) can't leave an initial ramfs."""
+    pivot_dir: AbsolutePath | None = None
+    """A directory of the root for the host's root, for an instant. Not needed: for
+    configurations of libcontainer that name one."""
     rootfs_propagation: Literal["private", "slave", "shared", "unbindable"] = "private"
     """Propagation of the container's root mount."""
     mount_label: SelinuxLabel | None = None
@@ -163,6 +167,7 @@ class Config(ProcessSettings):
             network: Attached | Iterable[Attached] = ...,
             session_keyring: bool = ...,
             pivot_root: bool = ...,
+            pivot_dir: StrPath | None = ...,
             rootfs_propagation: Literal[
                 "private", "slave", "shared", "unbindable"
             ] = ...,
@@ -272,6 +277,11 @@ class Config(ProcessSettings):
         require_mappings("system_mounts", self.system_mounts, *ids)
         require_mappings("mounts", self.mounts, *ids)
         require_own_file_systems(self.system_mounts, self.mounts)
+        if self.namespaces.pid not in ("new", "host"):
+            require_no_commands("system_mounts", self.system_mounts)
+            require_no_commands("mounts", self.mounts)
+        if self.pivot_dir is not None and not self.pivot_root:
+            raise ConfigError("pivot_dir", "contradicts pivot_root")
         if self.namespaces.cgroup == "host":
             require_readonly_cgroups("system_mounts", self.system_mounts)
             require_readonly_cgroups("mounts", self.mounts)

@@ -1,11 +1,12 @@
 """Mounts inside the container, and the ones that every container has."""
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Annotated, Final, Self
+from typing import TYPE_CHECKING, Annotated, Final, Literal, Self
 
-from pydantic import BeforeValidator, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from .base import AbsolutePath, ConfigError, Model, StrPath, Text, as_text
+from .hooks import Hook
 from .mount_ids import parse_id_ranges
 from .namespaces import IdMapping, require_disjoint
 from .options import MOUNT_ATTR_RDONLY, MountOptions, parse_options
@@ -16,6 +17,7 @@ __all__ = (
     "DEFAULT_READONLY_PATHS",
     "SYSTEM_MOUNTS",
     "Mount",
+    "MountCommand",
 )
 
 # What may be covered below /proc, so that tools see a container's own figures
@@ -25,6 +27,21 @@ _PROC_FILES: Final = """
 /proc/cpuinfo /proc/diskstats /proc/loadavg /proc/meminfo /proc/slabinfo /proc/stat
 /proc/swaps /proc/uptime /proc/sys/crypto/fips_enabled /proc/sys/kernel/ns_last_pid
 """
+
+
+class MountCommand(Hook):
+    """A program of the host that is run around a mount: with the program's rights, in
+    the container's namespaces, before its root becomes its root.
+
+    It gets nothing but its arguments and environment. It has failed when it can't be
+    executed, ends with anything but status 0, or takes too long; the end of what it
+    printed is part of the error.
+    """
+
+    directory: AbsolutePath = "/"
+    """Where it starts."""
+    timeout: Annotated[float, Field(gt=0, le=1_000_000, strict=True)] | None = 10.0
+    """Seconds after which it is killed, with its process group, and has failed."""
 
 
 class Mount(Model):
@@ -47,6 +64,13 @@ class Mount(Model):
     container's own mapping is taken."""
     gid_mappings: tuple[IdMapping, ...] = ()
     """The same for groups; both or neither are given."""
+    relabel: Literal["z", "Z"] | None = None
+    """Give all files of a bind's source the container's ``mount_label``, where it has
+    one: ``Z`` for this container alone, ``z`` for all. They keep it on the host."""
+    premount_commands: tuple[MountCommand, ...] = ()
+    """Run before it is mounted. A failure ends the start."""
+    postmount_commands: tuple[MountCommand, ...] = ()
+    """Run after it was mounted, while the host's root is still seen."""
 
     if TYPE_CHECKING:
 
@@ -59,6 +83,9 @@ class Mount(Model):
             options: Iterable[str] = (),
             uid_mappings: Iterable[IdMapping] = (),
             gid_mappings: Iterable[IdMapping] = (),
+            relabel: Literal["z", "Z"] | None = None,
+            premount_commands: Iterable[MountCommand] = (),
+            postmount_commands: Iterable[MountCommand] = (),
         ) -> None: ...
 
     @property
@@ -135,7 +162,16 @@ class Mount(Model):
             if not word or ("," in word and self.type != "overlay"):
                 raise ConfigError(f"options[{index}]", "should be one word")
         self._check_mappings()
+        self._check_relabel()
         return self
+
+    def _check_relabel(self) -> None:
+        if self.relabel is None:
+            return
+        if not self.is_bind or self.source is None:
+            raise ConfigError("relabel", "only the source of a bind has files to label")
+        if self.source.rstrip("/") in ("", "/usr", "/etc"):
+            raise ConfigError("relabel", f"{self.source} is the host's own")
 
     def _check_destination(self) -> None:
         path = self.destination
@@ -211,6 +247,20 @@ def require_own_file_systems(earlier: Iterable[Mount], mounts: Iterable[Mount]) 
 
 def _is_its_own(mount: Mount) -> bool:
     return not mount.is_bind and mount.type in _RECONFIGURABLE
+
+
+def require_no_commands(field: str, mounts: Iterable[Mount]) -> None:
+    """Refuse programs of the host where processes of another container could see them,
+    and reach their executables by /proc (CVE-2019-5736).
+
+    Raises:
+        ConfigError: naming the mount.
+    """
+    for index, mount in enumerate(mounts):
+        for commands in ("premount_commands", "postmount_commands"):
+            if getattr(mount, commands):
+                reason = "can't be run in a pid namespace of others"
+                raise ConfigError(f"{field}[{index}].{commands}", reason)
 
 
 def require_readonly_cgroups(field: str, mounts: Iterable[Mount]) -> None:

@@ -51,6 +51,11 @@ def start_container(config: Config, name: str) -> Iterator[s.RunHook]:
         yield _inside("startContainer", hook, "/", state(config, name, "created"))
 
 
+def beside(kind: str, hook: Hook, where: str) -> s.RunHook:
+    """A program that is run by the child while it sets up, and told nothing."""
+    return _inside(kind, hook, where, (b"", b""))
+
+
 def on_host(hook: Hook, where: str) -> Plan:
     """The plan of a process of its own, in the namespaces of the program."""
     path, arguments, environment = _program(hook)

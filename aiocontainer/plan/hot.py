@@ -13,6 +13,7 @@ from ..errors import UnsupportedFeature
 from . import steps as s
 from .binds import Trees, attach, propagation_of
 from .compile import Frame
+from .lsm import labelled
 from .mounts import late_attributes, mount_steps
 from .parts import Part, Plan
 
@@ -43,6 +44,8 @@ def unmount(container: Frame, destination: str, number: int) -> Plan:
 
 def _check(container: Frame, wanted: Mount) -> None:
     where = f"on a running container, at {wanted.destination}"
+    if wanted.relabel or wanted.premount_commands or wanted.postmount_commands:
+        raise UnsupportedFeature("relabelling, and commands around a mount", where)
     if wanted.changes:
         return
     if wanted.is_bind and container.unprivileged:
@@ -74,7 +77,9 @@ def _after(container: Frame, wanted: Mount) -> Iterator[s.Step]:
     def bind(mount: Mount, _propagation: int) -> Iterator[s.Step]:
         yield attach(mount, 0)
 
-    yield from mount_steps(container.config, wanted, 0, bind)
+    yield from labelled(
+        container.config, mount_steps(container.config, wanted, 0, bind)
+    )
     yield from late_attributes((wanted,))
 
 

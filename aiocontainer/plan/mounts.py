@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeAlias
 
-from ..config import Config, Mount, sysctl_path
+from ..config import Config, Mount, MountCommand, sysctl_path
 from ..config.options import (
     MOUNT_ATTR_NODEV,
     MOUNT_ATTR_NOEXEC,
@@ -18,9 +18,11 @@ from ..config.options import (
 )
 from ..config.rootfs import DirectoryRootfs, HostRootfs, OverlayRootfs
 from ..errors import UnsupportedFeature
+from . import hooks
 from . import steps as s
 from .binds import Trees, follows
 from .host import host_view
+from .lsm import file_label
 from .nodes import nodes
 
 BindSteps: TypeAlias = Callable[[Mount, int], Iterable[s.Step]]
@@ -42,7 +44,17 @@ _NAMELESS = frozenset(
 def of_host(config: Config, user_namespace: int | None) -> Iterator[s.Step]:
     """What is done with the host's rights before there is a child: for one that is born
     in a user namespace. ``user_namespace`` is the index of one that is joined."""
-    return Trees(config, user_namespace).of_host()
+    if config.namespaces.user != "host":
+        for mount in (*config.system_mounts, *config.mounts):
+            yield from _relabel(config, mount)
+    yield from Trees(config, user_namespace).of_host()
+
+
+def _relabel(config: Config, mount: Mount) -> Iterator[s.Step]:
+    if mount.relabel is None or config.mount_label is None or mount.source is None:
+        return
+    label = file_label(config.mount_label, shared=mount.relabel == "z")
+    yield s.Relabel(os.fsencode(mount.source), label.encode())
 
 
 def file_system(config: Config) -> Iterator[s.Step]:
@@ -57,7 +69,11 @@ def file_system(config: Config) -> Iterator[s.Step]:
     yield from _root(config, MS_SLAVE if root_follows else MS_PRIVATE, private)
     bind = Trees(config).bind
     for mount in every:
+        yield from _commands("premount", mount.premount_commands)
+        if config.namespaces.user == "host":
+            yield from _relabel(config, mount)
         yield from mount_steps(config, mount, 0 if follows(mount) else private, bind)
+        yield from _commands("postmount", mount.postmount_commands)
     yield from nodes(config)
     if config.sysctl:
         yield s.WriteSysctl(
@@ -91,7 +107,10 @@ def become_root(config: Config) -> Iterator[s.Step]:
     """Leave the host's root, and let go of the right to write to ours."""
     # Only now: mount points, devices and the console had to be made in these.
     yield from late_attributes((*config.system_mounts, *config.mounts))
-    yield s.Pivot() if config.pivot_root else s.MoveRoot()
+    if config.pivot_dir is not None:
+        yield s.PivotTo(os.fsencode(config.pivot_dir))
+    else:
+        yield s.Pivot() if config.pivot_root else s.MoveRoot()
     if config.rootfs_propagation != "private":
         yield s.RootPropagation(PROPAGATIONS[config.rootfs_propagation])
     if getattr(config.rootfs, "readonly", False):
@@ -156,6 +175,11 @@ def mount_steps(
         yield s.MountFilesystem(destination, kind, data, attributes, copy_up)
     for wanted in options.propagation:
         yield s.ChangePropagation(destination, wanted.flag, wanted.recursive)
+
+
+def _commands(kind: str, commands: Iterable[MountCommand]) -> Iterator[s.Step]:
+    for command in commands:
+        yield hooks.beside(kind, command, command.directory)
 
 
 def _change(config: Config, mount: Mount) -> Iterator[s.Step]:

@@ -25,9 +25,17 @@ def nodes(config: Config) -> Iterator[s.Step]:
         parent, _, name = os.fsencode(device.path).rpartition(b"/")
         directories.setdefault(parent or b"/", []).append((name, device))
     for parent, devices in directories.items():
-        nodes = tuple((name, *_node(device)) for name, device in devices)
-        owned = config.namespaces.user != "host"
-        yield (s.BindNodes if owned else s.MakeNodes)(parent, nodes)
+        if config.namespaces.user == "host":
+            made = tuple((name, *_node(device)) for name, device in devices)
+            yield s.MakeNodes(parent, made)
+        else:
+            yield s.BindNodes(
+                parent,
+                tuple(
+                    (name, *_node(device), os.fsencode(device.host_path or device.path))
+                    for name, device in devices
+                ),
+            )
     yield s.MakeSymlinks(_DEV_LINKS)
 
 

@@ -28,6 +28,7 @@ from .files import (
     MountFilesystem,
     MoveRoot,
     Pivot,
+    PivotTo,
     RootAttributes,
     RootDirectory,
     RootOverlay,
@@ -76,7 +77,7 @@ from .scheduling import (
     SetPersonality,
     SetScheduler,
 )
-from .trees import AttachTree, MountCgroups, PrepareTree, Reconfigure
+from .trees import AttachTree, MountCgroups, PrepareTree, Reconfigure, Relabel
 
 __all__ = (
     "VOCABULARY",
@@ -119,9 +120,11 @@ __all__ = (
     "OwnStdio",
     "Passed",
     "Pivot",
+    "PivotTo",
     "PrepareTree",
     "RaiseLimits",
     "Reconfigure",
+    "Relabel",
     "RootAttributes",
     "RootDirectory",
     "RootOverlay",

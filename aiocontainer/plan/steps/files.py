@@ -114,10 +114,11 @@ class MakeNodes(Step):
 
 @dataclass(frozen=True, slots=True)
 class BindNodes(Step):
-    """The same with the host's own devices, where mknod(2) is refused."""
+    """The same with the host's own devices (their paths are last), where mknod(2) is
+    refused."""
 
     directory: bytes
-    nodes: tuple[tuple[bytes, int, int, int, int], ...]
+    nodes: tuple[tuple[bytes, int, int, int, int, bytes], ...]
 
     def _subject(self) -> str:
         return f"in {text(self.directory)}"
@@ -185,6 +186,16 @@ class RootPropagation(Step):
 @dataclass(frozen=True, slots=True)
 class Pivot(Step):
     """The root becomes the root; the host's goes away."""
+
+
+@dataclass(frozen=True, slots=True)
+class PivotTo(Step):
+    """The same, with a directory of the root for the host's, for that instant."""
+
+    directory: bytes
+
+    def _subject(self) -> str:
+        return text(self.directory)
 
 
 @dataclass(frozen=True, slots=True)

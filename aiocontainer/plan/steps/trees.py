@@ -42,6 +42,17 @@ class AttachTree(Step):
 
 
 @dataclass(frozen=True, slots=True)
+class Relabel(Step):
+    """Give all files of a volume an SELinux label."""
+
+    source: bytes
+    label: bytes
+
+    def _subject(self) -> str:
+        return text(self.source)
+
+
+@dataclass(frozen=True, slots=True)
 class Reconfigure(Step):
     """Change options of a file system that was mounted for the container."""
 

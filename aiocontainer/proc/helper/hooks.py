@@ -38,7 +38,7 @@ def run_hook(
 ) -> None:
     """Run a hook to its end, in the namespaces and with the rights that we have now."""
     parent = os.getpid()
-    state = _state_file(before + b"%d" % parent + after)
+    state = _state_file(before and before + b"%d" % parent + after)
     output, theirs = os.pipe2(os.O_CLOEXEC)
     refusal, refusing = os.pipe2(os.O_CLOEXEC)
     opened = [state, output, theirs, refusal, refusing]

@@ -28,6 +28,12 @@ def make_nodes(
             call("mknodat", _make_node, parent, name, mode, device, path=path)
         except FileExistsError:
             _check_node(parent, name, mode, device)
+        except PermissionError:
+            if stat.S_ISFIFO(mode):
+                raise
+            # Without CAP_MKNOD; or the program itself is in a container.
+            bind_nodes(context, directory, ((name, mode, device, uid, gid, path),))
+            continue
         if uid or gid:
             call("fchownat", _chown_child, parent, name, uid, gid, path=path)
     os.close(parent)
@@ -51,19 +57,20 @@ def _check_node(parent: int, name: bytes, mode: int, device: int) -> None:
 def bind_nodes(
     context: Context,
     directory: bytes,
-    nodes: tuple[tuple[bytes, int, int, int, int], ...],
+    nodes: tuple[tuple[bytes, int, int, int, int, bytes], ...],
 ) -> None:
     """The same in a user namespace, where mknod(2) is refused: show the host's own."""
-    for name, mode, device, uid, gid in nodes:
+    for name, mode, device, uid, gid, source_path in nodes:
         if stat.S_ISFIFO(mode):
             make_nodes(context, directory, ((name, mode, device, uid, gid),))
             continue
         path = directory + b"/" + name
-        source = call("open", os.open, path, c.O_PATH | c.O_NOFOLLOW | c.O_CLOEXEC)
+        flags = c.O_PATH | c.O_NOFOLLOW | c.O_CLOEXEC
+        source = call("open", os.open, source_path, flags, path=source_path)
         found = os.fstat(source)
         # Under that name the host may have another device.
         if (stat.S_IFMT(found.st_mode), found.st_rdev) != (stat.S_IFMT(mode), device):
-            fail("open", errno.ENODEV, path)
+            fail("open", errno.ENODEV, source_path)
         tree = mounts.clone_tree(source)
         mounts.set_attributes(tree, propagation=c.MS_PRIVATE)
         target = paths.ensure_file(context.root, path)

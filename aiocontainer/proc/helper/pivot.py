@@ -31,6 +31,31 @@ def pivot(context: Context) -> None:
     os.close(old)
 
 
+def pivot_to(context: Context, directory: bytes) -> None:
+    """The same, with the old root in a directory of the new one for an instant."""
+    old = call("open", os.open, b"/", c.O_PATH | c.O_DIRECTORY | c.O_CLOEXEC)
+    parent = paths.ensure_directory(context.root, directory)
+    name = b".pivot_root-%d" % os.getpid()
+    call("mkdirat", _make_directory, parent, name, path=directory)
+    place = paths.open_child(parent, name, c.O_PATH | c.O_DIRECTORY)
+    call("fchdir", os.fchdir, context.root)
+    mounts.pivot_root(b".", b"/proc/self/fd/%d" % place)
+    call("fchdir", os.fchdir, old)
+    mounts.unmount_detach(b".")
+    call("chdir", os.chdir, b"/")
+    call("unlinkat", _remove_directory, parent, name, path=directory)
+    for descriptor in (old, parent, place):
+        os.close(descriptor)
+
+
+def _make_directory(parent: int, name: bytes) -> None:
+    os.mkdir(name, 0o700, dir_fd=parent)
+
+
+def _remove_directory(parent: int, name: bytes) -> None:
+    os.rmdir(name, dir_fd=parent)
+
+
 def move_root(context: Context) -> None:
     """Make the root the root without pivot_root(2), which an initramfs refuses.
 

@@ -16,6 +16,7 @@ from . import (
     namespaces,
     nodes,
     pivot,
+    relabel,
     rootfs,
     scheduling,
     shown_files,
@@ -83,6 +84,7 @@ STEPS: dict[str, Callable[..., Any]] = {
         covers.mask,
         covers.make_readonly,
         filesystems.reconfigure,
+        relabel.relabel,
         filesystems.write_sysctl,
         cgroup_mounts.mount_cgroups,
         hot.keep_proc,
@@ -91,6 +93,7 @@ STEPS: dict[str, Callable[..., Any]] = {
         rootfs.root_attributes,
         rootfs.root_propagation,
         pivot.pivot,
+        pivot.pivot_to,
         pivot.move_root,
     )
 }
