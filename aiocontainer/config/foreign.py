@@ -11,7 +11,7 @@ from .base import StrPath
 from .document import LARGEST_BYTES, parse_json
 from .oci import CgroupManager, Reading
 
-__all__ = ("Foreign", "built", "document_of", "read_oci")
+__all__ = ("Foreign", "built", "document_of", "read_libcontainer", "read_oci")
 
 Foreign: TypeAlias = Mapping[str, Any] | bytes | StrPath
 """A parsed document, its JSON (bytes, or text that begins with ``{``), or the path of
@@ -86,4 +86,30 @@ def built(
     try:
         return make(**reading.fields)
     except ConfigError as error:
-        raise oci.in_oci_words(error, reading.rule_sources, part) from None
+        raise oci.in_oci_words(
+            error, reading.rule_sources, reading.devices, part
+        ) from None
+
+
+def read_libcontainer(
+    make: Callable[..., _T],
+    source: Foreign,
+    rootfs: StrPath | None,
+    manager: CgroupManager,
+) -> _T:
+    """What ``make`` builds from a ``container.json``.
+
+    Raises:
+        ConfigError: named by its path in the document.
+    """
+    from .libcontainer import in_libcontainer_words, read_container
+
+    document, folder = document_of(source, "container.json")
+    if rootfs is not None:
+        folder = os.path.abspath(_path(rootfs))
+        document = {**document, "rootfs": folder}
+    fields, _ = read_container(document, folder, manager)
+    try:
+        return make(**fields)
+    except ConfigError as error:
+        raise in_libcontainer_words(error, document) from None

@@ -209,7 +209,7 @@ _TABLE: list[tuple[str, Any, str | None]] = [
     ("linux.devices", device(uid=-1), "linux.devices[0].uid"),
     ("linux.devices", device() + device(minor=1), "linux.devices[1].path"),
     ("linux.netDevices", [], None),
-    ("linux.netDevices", {"eth0": {"name": "a b"}}, "linux.netDevices[1].name"),
+    ("linux.netDevices", {"eth0": {"name": "a b"}}, "linux.netDevices.eth0.name"),
     ("linux.netDevices", {"eth0": "x"}, "linux.netDevices.eth0"),
     ("linux.cgroupsPath", "/", None),
     ("linux.cgroupsPath", "/a/../b", None),
@@ -365,5 +365,3 @@ BAD_SYSTEMD_PATHS = ["/a/b", "a:b", "a.slice:b:", "a:b:c:d", "::x.slice", "a/b:c
 UNSUPPORTED: list[tuple[str, Any]] = [
     (f"{MEMORY}.useHierarchy", False),
 ]
-
-

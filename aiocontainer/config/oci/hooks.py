@@ -48,14 +48,14 @@ def _hook(node: Node) -> dict[str, Any]:
     return fields
 
 
-def read_environment(node: Node) -> dict[str, str]:
-    """``env`` of an object. Of two settings of one variable the last counts, as in
+def read_environment(node: Node, field: str = "env") -> dict[str, str]:
+    """``NAME=value`` words of a list; of two for one variable the last counts, as in
     runc."""
     found: dict[str, str] = {}
-    for index, setting in enumerate(node.words("env")):
+    for index, setting in enumerate(node.words(field)):
         name, equals, value = setting.partition("=")
         if not name or not equals:
-            raise node.wrong(f"env[{index}]", "should be NAME=value")
+            raise node.wrong(f"{field}[{index}]", "should be NAME=value")
         found[name] = value
     return found
 

@@ -70,12 +70,14 @@ _PARTS: Final = {
 }
 _NAME: Final = re.compile(r"[a-z_]+")
 _RULE: Final = re.compile(r"(seccomp\.syscalls)\[(\d+)\]")
+_DEVICE: Final = re.compile(r"^network\[(\d+)\]")
 _WORDS: Final = re.compile(r"\b[a-z]+(?:_[a-z]+)+\b")
 
 
 def in_oci_words(
     error: ConfigError,
     rule_sources: Sequence[int] = (),
+    devices: Sequence[str] = (),
     part: tuple[str, str] = ("", ""),
 ) -> ConfigError:
     """The same complaint, its notes included, with the paths of the document.
@@ -83,13 +85,14 @@ def in_oci_words(
     Args:
         error: of a model.
         rule_sources: for each rule of our filter the index of the document's.
+        devices: for each network the device that it is named by.
         part: what the model and the document are a part of, in our words and in OCI's,
             each with a dot behind; neither begins a path of theirs.
     """
     ours, theirs = part
 
     def path(field: str) -> str:
-        return _path(f"{ours}{field}", rule_sources).removeprefix(theirs)
+        return _path(f"{ours}{field}", rule_sources, devices).removeprefix(theirs)
 
     told = ConfigError(path(error.field), _reason(error.reason))
     for note in getattr(error, "__notes__", ()):
@@ -99,8 +102,9 @@ def in_oci_words(
     return told
 
 
-def _path(field: str, rule_sources: Sequence[int]) -> str:
-    field = _RULE.sub(lambda m: f"{m[1]}[{_source(int(m[2]), rule_sources)}]", field)
+def _path(field: str, rule_sources: Sequence[int], devices: Sequence[str]) -> str:
+    field = _RULE.sub(lambda m: f"{m[1]}[{_at(int(m[2]), rule_sources)}]", field)
+    field = _DEVICE.sub(lambda m: f"network.{_at(int(m[1]), devices)}", field)
     found = _NAME.match(field)
     if found is None:
         return field
@@ -116,8 +120,8 @@ def _path(field: str, rule_sources: Sequence[int]) -> str:
     )
 
 
-def _source(index: int, rule_sources: Sequence[int]) -> int:
-    return rule_sources[index] if index < len(rule_sources) else index
+def _at(index: int, names: Sequence[object]) -> object:
+    return names[index] if index < len(names) else index
 
 
 def _part(name: str) -> str:

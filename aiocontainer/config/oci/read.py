@@ -42,6 +42,7 @@ class Reading:
 
     __slots__ = (
         "args",
+        "devices",
         "fields",
         "rule_sources",
         "terminal",
@@ -58,6 +59,8 @@ class Reading:
         """Empty if the document names no program."""
         self.terminal: bool | tuple[int, int] = False
         """True, or (rows, columns), for a terminal."""
+        self.devices: list[str] = []
+        """For each network the device of the host that it is, after loopback."""
         self.rule_sources: list[int] = []
         """For each rule of our filter the index of the document's."""
 
@@ -98,6 +101,7 @@ def read_document(
         reading.args, reading.terminal = program["args"], program["terminal"]
     linux = top.part("linux")
     fields |= _linux(linux)
+    reading.devices = ["lo", *linux.part("netDevices")]
     fields["cgroup"] = read_cgroup(linux, manager, annotations)
     fields["seccomp"], reading.rule_sources = read_seccomp(linux)
     return reading

@@ -107,9 +107,9 @@ def write_domain(config: Mapping[str, Any]) -> dict[str, Any]:
     return linux
 
 
-def read_time_offsets(linux: Node) -> dict[str, Any]:
+def read_time_offsets(linux: Node, name: str = "timeOffsets") -> dict[str, Any]:
     """Keywords of `TimeOffsets`."""
-    node = linux.part("timeOffsets")
+    node = linux.part(name)
     fields = {}
     for clock in node:
         offset = node.node(clock)
