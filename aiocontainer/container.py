@@ -31,7 +31,9 @@ from .notify import (
     StallTrigger,
 )
 from .proc.capture import Overflow
+from .proc.handing_over import Receivers, connect_receivers
 from .proc.launch import Arg, checked
+from .proc.listen import ListenSources
 from .proc.process import Process
 from .proc.result import Result
 from .proc.run import RunOptions, finish, not_started
@@ -92,6 +94,10 @@ class Container:
         stderr: StdioSource = DEVNULL,
         terminal: bool | tuple[int, int] = False,
         pass_fds: Sequence[int] = (),
+        listen_fds: ListenSources = (),
+        sd_notify: bool | Literal["forward"] = False,
+        console_socket: StrPath | None = None,
+        pidfd_socket: StrPath | None = None,
         **settings: Unpack[ProcessChanges],
     ) -> Process:
         """Start a program; the first one is the container's own, pid 1.
@@ -107,6 +113,13 @@ class Container:
             terminal: a new one instead of the three; (rows, columns) sets its size.
             pass_fds: descriptors that keep their numbers in the program. A directory's
                 is a way out of the container (openat(2) with ``..``).
+            listen_fds: sockets or descriptors that the program finds from 3 on, as
+                sd_listen_fds(3) has it; a mapping gives them names.
+            sd_notify: give it a ``NOTIFY_SOCKET``, read by `Process.notifications`;
+                ``"forward"`` sends what is read on to this program's own, too.
+            console_socket: path of a socket that is sent the terminal, which then isn't
+                the `Process`'s.
+            pidfd_socket: path of a socket that is sent a pidfd of the process.
             settings: fields of `ProcessSettings` that differ from the config's:
                 ``env``, ``cwd``, ``user``, ``capabilities``, ``rlimits``...
 
@@ -124,10 +137,25 @@ class Container:
         changed = override(self.config, **settings) if settings else self.config
         if terminal:
             stdin = stdout = stderr = None
-        request = checked(args, changed, terminal, pass_fds)
-        with starting():
-            stdio = open_stdio(stdin, stdout, stderr, bool(terminal))
-        return await self._processes.start(request, stdio)
+        request = checked(
+            args, changed, terminal, pass_fds, listen_fds, bool(sd_notify)
+        )
+        receivers: Receivers | None = None
+        if console_socket is not None or pidfd_socket is not None:
+            receivers = await connect_receivers(console_socket, pidfd_socket, terminal)
+        try:
+            with starting():
+                stdio = open_stdio(stdin, stdout, stderr, bool(terminal))
+        except BaseException:
+            if receivers is not None:
+                await receivers.aclose()
+            raise
+        start = self._processes.start(request, stdio)
+        process = await (start if receivers is None else receivers.hand_over(start))
+        if sd_notify == "forward" and process.notifications is not None:
+            socket = os.environ.get("NOTIFY_SOCKET")
+            process.notifications.forward_to(socket, self.processes)
+        return process
 
     async def run(
         self,

@@ -112,6 +112,11 @@ class Program:
     """(rows, columns) for one of its own."""
     gate: int | None = None
     """Index of the listening socket that it waits behind, to be started by others."""
+    notify: bytes | None = None
+    """Where its notification socket is made, in the container."""
+    listens: int = 0
+    """How many of its descriptors, from 3 on, are for sd_listen_fds(3)."""
+    listen_names: bytes | None = None
 
 
 _K = TypeVar("_K")

@@ -98,6 +98,8 @@ def process(
     yield settled.find_user
     if program.own_stdio:
         yield Part.of((s.OwnStdio(program.own_stdio),))
+    if program.notify is not None:
+        yield Part.of((s.OpenNotifySocket(program.notify),))
     if settled.schedule is not None and not tuned:
         yield settled.schedule
     yield settled.drop
@@ -113,8 +115,21 @@ def process(
         yield Part.of((s.ExecuteInit(program.passed, *last),))
         return
     arguments = tuple(map(os.fsencode, program.arguments))
-    execute = s.Execute(arguments, settled.environment, program.passed, *last)
+    if program.listens:
+        yield Part.of((s.SetListenPid(),))
+    environment = settled.environment + tuple(_told(program))
+    execute = s.Execute(arguments, environment, program.passed, *last)
     yield Part.of((execute,))
+
+
+def _told(program: Program) -> Iterator[tuple[bytes, bytes]]:
+    """What the environment tells of the descriptors and the socket it was given."""
+    if program.listens:
+        yield b"LISTEN_FDS", b"%d" % program.listens
+        if program.listen_names is not None:
+            yield b"LISTEN_FDNAMES", program.listen_names
+    if program.notify is not None:
+        yield b"NOTIFY_SOCKET", program.notify
 
 
 def _gate(settled: Settled, program: Program, index: int) -> s.AwaitGate:

@@ -52,6 +52,8 @@ class Child(NamedTuple):
     """The master of its terminal, the caller's to close."""
     listener: int | None = None
     """The listener of its filter, the caller's to close."""
+    notify: int | None = None
+    """The socket of its notifications, the caller's to close."""
 
 
 @dataclass(slots=True)
@@ -62,6 +64,7 @@ class _Progress:
     pidfd: int = -1
     terminal: int | None = None
     listener: int | None = None
+    notify: int | None = None
     intermediates: list[int] = field(default_factory=list)
     failed: bytes | None = None
     refused: OSError | None = None
@@ -170,7 +173,11 @@ async def _start(
                 _close(progress.listener)
                 progress.listener = None
             return Child(
-                progress.pid, progress.pidfd, progress.terminal, progress.listener
+                progress.pid,
+                progress.pidfd,
+                progress.terminal,
+                progress.listener,
+                progress.notify,
             )
         await uncancelled(lambda: _collect(progress))
         await _check_spawner(server, progress)
@@ -221,6 +228,8 @@ def _take(
             progress.terminal = received
         case init_pipe.LISTENER:
             progress.listener = received
+        case init_pipe.NOTIFY:
+            progress.notify = received
         case init_pipe.STOP:
             progress.stopped = message[1:]
         case init_pipe.FAILED:
@@ -284,6 +293,9 @@ async def _collect(progress: _Progress) -> None:
     if progress.listener is not None:
         os.close(progress.listener)
         progress.listener = None
+    if progress.notify is not None:
+        os.close(progress.notify)
+        progress.notify = None
 
 
 async def _collect_intermediates(progress: _Progress) -> None:

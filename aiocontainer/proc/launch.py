@@ -7,6 +7,7 @@ import fcntl
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from secrets import token_hex
 from typing import Final, TypeAlias
 
 import anyio
@@ -18,6 +19,7 @@ from ..config import ProcessSettings
 from ..errors import CgroupError, ConfigError
 from ..plan.compile import Plan, Program
 from . import handshake
+from .listen import ListenFds, ListenSources, checked_listen_fds
 from .result import Usage
 from .stdio import Stdio
 
@@ -37,6 +39,9 @@ class Request:
     pass_fds: tuple[int, ...] = ()
     gate: int | None = None
     """The listening socket that it is to wait behind."""
+    listen: ListenFds = ListenFds()
+    notify: bool = False
+    """It gets a notification socket."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -56,17 +61,23 @@ class Request:
         own = tuple(n + 1 for n in sources if stdio.is_pipe(n))
         if self.terminal is not None:
             own = (0,)
+        sources.update(enumerate(self.listen.numbers, start=3))
         sources.update((number, number) for number in self.pass_fds)
         if root_owner is not None and stdio.child is not None:
             for index in own:
                 os.fchown(stdio.child[index - 1], *root_owner)
         passed = tuple((n, index) for index, n in enumerate(sources, start=1))
         numbers = list(sources.values())
-        if self.gate is None:
-            return Program(self.args, passed, own, self.terminal), numbers
-        numbers.append(self.gate)
-        at = len(numbers)
-        return Program(self.args, passed, own, self.terminal, at), numbers
+        at: int | None = None
+        if self.gate is not None:
+            numbers.append(self.gate)
+            at = len(numbers)
+        notify = b"/dev/notify-%s" % token_hex(6).encode() if self.notify else None
+        count, names = len(self.listen.numbers), self.listen.names
+        program = Program(
+            self.args, passed, own, self.terminal, at, notify, count, names
+        )
+        return program, numbers
 
 
 def checked(
@@ -74,6 +85,8 @@ def checked(
     settings: ProcessSettings,
     terminal: bool | tuple[int, int],
     pass_fds: Sequence[int],
+    listen_fds: ListenSources = (),
+    notify: bool = False,
 ) -> Request:
     """A request whose every part can be used.
 
@@ -89,7 +102,9 @@ def checked(
     for index, number in enumerate(pass_fds):
         _check_passed(f"pass_fds[{index}]", number)
     size = _checked_size(terminal)
-    return Request(tuple(args), settings, size, tuple(pass_fds))
+    listen = checked_listen_fds(listen_fds, pass_fds)
+    passed = tuple(pass_fds)
+    return Request(tuple(args), settings, size, passed, listen=listen, notify=notify)
 
 
 def _checked_size(terminal: bool | tuple[int, int]) -> tuple[int, int] | None:

@@ -17,6 +17,7 @@ from .capture import Channel, Sink, communicate
 from .ends import Ends
 from .handshake import Child
 from .result import ExitReason, Usage
+from .sd_notify import NotificationStream
 from .stdio import Stdio
 from .streams import ReceiveStream, SendStream
 from .syscalls import SyscallStream
@@ -64,6 +65,11 @@ class Process(abc.Process):
         self._pid = child.pid
         self._pidfd = child.pidfd
         self._terminal = None if child.terminal is None else Terminal(child.terminal)
+        self._notifications = (
+            None
+            if child.notify is None
+            else NotificationStream(child.notify, child.pidfd)
+        )
         self._syscalls = (
             None if child.listener is None else SyscallStream(child.listener)
         )
@@ -152,6 +158,24 @@ class Process(abc.Process):
     def terminal(self) -> Terminal | None:
         """Its terminal, if it has one."""
         return self._terminal
+
+    def release_terminal(self) -> int:
+        """Give the terminal's descriptor away, blocking; it isn't the process's then.
+
+        Raises:
+            anyio.BusyResourceError: some task uses it.
+            ValueError: there is none.
+        """
+        if self._terminal is None:
+            raise ValueError("it has no terminal")
+        number = self._terminal.hand_over()
+        self._terminal = None
+        return number
+
+    @property
+    def notifications(self) -> NotificationStream | None:
+        """What it says by sd_notify(3), if started with ``sd_notify``."""
+        return self._notifications
 
     @property
     def syscalls(self) -> SyscallStream | None:
@@ -342,6 +366,8 @@ class Process(abc.Process):
             self._terminal.close()
         if self._syscalls is not None:
             self._syscalls.close()
+        if self._notifications is not None:
+            self._notifications.close()
 
     async def aclose(self) -> None:
         """Kill it if it is still running, and close its streams."""

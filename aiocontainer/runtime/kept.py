@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Unpack
+from typing import Literal, Unpack
 
 from ..cgroups import Cgroup
 from ..config import Config, ProcessChanges, override
+from ..config.base import StrPath
 from ..container import Container, Status
 from ..errors import StatusError, UnsupportedFeature
 from ..proc.launch import Arg, Request, checked
+from ..proc.listen import ListenSources
 from ..proc.process import Process
 from ..proc.stdio import DEVNULL, StdioSource, open_stdio
 from ..processes import starting
@@ -90,6 +92,10 @@ class KeptContainer(Container):
         stderr: StdioSource = DEVNULL,
         terminal: bool | tuple[int, int] = False,
         pass_fds: Sequence[int] = (),
+        listen_fds: ListenSources = (),
+        sd_notify: bool | Literal["forward"] = False,
+        console_socket: StrPath | None = None,
+        pidfd_socket: StrPath | None = None,
         detach: bool = False,
         **settings: Unpack[ProcessChanges],
     ) -> Process:
@@ -117,6 +123,10 @@ class KeptContainer(Container):
             stderr=stderr,
             terminal=terminal,
             pass_fds=pass_fds,
+            listen_fds=listen_fds,
+            sd_notify=sd_notify,
+            console_socket=console_socket,
+            pidfd_socket=pidfd_socket,
             **settings,
         )
         if detach:
@@ -176,3 +186,8 @@ class KeptContainer(Container):
             await self.destroy()
         else:
             await self._processes.release()
+
+    def let_go(self) -> None:
+        """As `aclose` of a container that isn't ours and in which nothing was started
+        from here; doesn't wait."""
+        self._processes.let_go()

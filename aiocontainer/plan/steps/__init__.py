@@ -63,10 +63,12 @@ from .process import (
     FindUser,
     LoadFilter,
     NoNewPrivs,
+    OpenNotifySocket,
     OpenTerminal,
     OwnStdio,
     RaiseLimits,
     SayReady,
+    SetListenPid,
     Stop,
 )
 from .scheduling import (
@@ -114,6 +116,7 @@ __all__ = (
     "NewSessionKeyring",
     "NewTimeNamespace",
     "NoNewPrivs",
+    "OpenNotifySocket",
     "OpenRoot",
     "OpenTerminal",
     "Option",
@@ -136,6 +139,7 @@ __all__ = (
     "SetDomainname",
     "SetHostname",
     "SetIoPriority",
+    "SetListenPid",
     "SetMemoryPolicy",
     "SetParentDeathSignal",
     "SetPersonality",

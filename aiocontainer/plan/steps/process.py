@@ -104,6 +104,21 @@ class AwaitGate(Step):
 
 
 @dataclass(frozen=True, slots=True)
+class OpenNotifySocket(Step):
+    """A socket in the container's files, for sd_notify(3)."""
+
+    path: bytes
+
+    def _subject(self) -> str:
+        return text(self.path)
+
+
+@dataclass(frozen=True, slots=True)
+class SetListenPid(Step):
+    """Nobody but the process itself knows its number in its pid namespace."""
+
+
+@dataclass(frozen=True, slots=True)
 class Execute(Step):
     """Be the program. The filter goes last: nothing but execve comes after it."""
 

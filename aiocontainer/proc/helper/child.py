@@ -30,6 +30,7 @@ class Context:
         "announced",
         "descriptors",
         "entered",
+        "environment",
         "gid",
         "groups",
         "handover",
@@ -85,6 +86,8 @@ class Context:
         """That listener, once the filter is loaded."""
         self.ruleset = -1
         """Of Landlock, to be put in force before the exec."""
+        self.environment: dict[bytes, bytes] | None = None
+        """What the environment gets besides."""
         self.entered = False
         """The working directory has been entered, as root."""
 

@@ -38,6 +38,8 @@ def execute(
     """Be the program. Between loading the filter and execve nothing else is called."""
     env = dict(environment)
     env.setdefault(b"HOME", context.home)
+    if context.environment is not None:
+        env.update(context.environment)
     program = find_program(arguments[0], env.get(b"PATH", DEFAULT_PATH))
     run(context, program, arguments, env, passed, umask, limits, bpf, flags)
 
