@@ -74,6 +74,9 @@ if TYPE_CHECKING:
         SyscallRule as SyscallRule,
     )
     from .config import (
+        UserNetwork as UserNetwork,
+    )
+    from .config import (
         Veth as Veth,
     )
     from .container import Container as Container
@@ -218,6 +221,7 @@ _HOMES = {
         "Rootfs",
         "Route",
         "Seccomp",
+        "UserNetwork",
         "Veth",
         "SyscallRule",
     ),

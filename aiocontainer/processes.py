@@ -16,7 +16,7 @@ import anyio
 from ._sys import pidfd as sys_pidfd
 from .attachments import Attachment, Attachments
 from .cgroups import Cgroup, detect, open_cgroup, within_reach
-from .config import Config, Loopback, Resources, device_rules
+from .config import Config, Loopback, Resources, UserNetwork, device_rules
 from .errors import (
     CgroupError,
     ContainerError,
@@ -80,7 +80,8 @@ class Processes:
         self._named_by_us = named_by_us
         self._frame = plans.frame(config)
         self._verifier = Verifier(self._frame.config)
-        self._attachments = Attachments((*attached, *attachments_of(config, name)))
+        own = attachments_of(self._frame.config, name)
+        self._attachments = Attachments((*attached, *own))
         self._key = next(spawner.keys)
         self._runs = 0
         self.kills_of_runs = 0
@@ -444,11 +445,17 @@ def _killed_for_memory(cgroup: Cgroup | None) -> bool:
 def attachments_of(config: Config, name: str) -> list[Attachment]:
     """What a container of this config has beside processes and cgroup, in order."""
     inner: list[Attachment] = []
-    if any(type(network) is not Loopback for network in config.network):
+    by_kernel = [n for n in config.network if type(n) not in (Loopback, UserNetwork)]
+    if by_kernel:
         from .network.attach import Networking
         from .proc.sockets import NetworkHelper
 
-        inner.append(Networking(config.network, NetworkHelper()))
+        inner.append(Networking(by_kernel, NetworkHelper()))
+    for network in config.network:
+        if isinstance(network, UserNetwork):
+            from .user_networking import UserNetworking
+
+            inner.append(UserNetworking(network))
     if not config.hooks:
         return inner
     from .hooks import PoststopHooks, ProgramHooks

@@ -74,6 +74,7 @@ from .seccomp import ArgRule, Seccomp, SyscallRule
 from .seccomp_default import DEFAULT_SECCOMP
 from .sysctls import sysctl_path
 from .units import parse_cpus, parse_size
+from .user_network import UserNetwork
 
 __all__ = (
     "CAPABILITIES",
@@ -144,6 +145,7 @@ __all__ = (
     "TimeOffset",
     "TimeOffsets",
     "UserName",
+    "UserNetwork",
     "Veth",
     "device_rules",
     "dns_of",

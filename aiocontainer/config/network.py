@@ -12,6 +12,9 @@ from .base import ConfigError, Flag, Model, Whole
 from .dns import HOSTS_DNS, AnyDns, Dns
 from .namespaces import Namespaces
 
+if TYPE_CHECKING:
+    from .user_network import UserNetwork
+
 __all__ = (
     "AnyNetwork",
     "Attached",
@@ -230,6 +233,40 @@ class Network:
             dns=dns,
         )
 
+    @staticmethod
+    def user(
+        *,
+        publish: Iterable[str | tuple[Any, ...] | PublishedPort] = (),
+        dns: Dns | Iterable[str] | None = HOSTS_DNS,
+        program: Literal["auto", "pasta", "slirp4netns"] = "auto",
+        host_loopback: bool = False,
+        mtu: int | None = None,
+        interface: str = "eth0",
+    ) -> "UserNetwork":
+        """An interface that takes no privileges: pasta or slirp4netns is its other end,
+        and sends for the container by sockets of the user.
+
+        Args:
+            publish: as for `bridge`; host ports below 1024 take privileges.
+            dns: name servers; by default the program asks the host's.
+            program: which one; the first that is installed.
+            host_loopback, mtu: see `UserNetwork`.
+            interface: name of the container's interface.
+
+        Raises:
+            ConfigError: a value is wrong.
+        """
+        from .user_network import UserNetwork
+
+        return UserNetwork(
+            name=interface,
+            program=program,
+            publish=publish,
+            host_loopback=host_loopback,
+            mtu=mtu,
+            dns=dns,
+        )
+
 
 class HostDevice(Attached):
     """A network device of the host, which is the container's while it lives.
@@ -295,8 +332,13 @@ def _from_input(value: object) -> object:
     """A mapping is told apart by its ``kind``."""
     if isinstance(value, Mapping):
         kind = value.get("kind")
+        if kind == "user":
+            from .user_network import UserNetwork
+
+            return UserNetwork.model_validate(dict(value))
         if not isinstance(kind, str) or kind not in _KINDS:
-            raise ConfigError("kind", f"should be one of {', '.join(map(str, _KINDS))}")
+            known = ", ".join((*map(str, _KINDS), "user"))
+            raise ConfigError("kind", f"should be one of {known}")
         return _KINDS[kind].model_validate(dict(value))
     if type(value) is Attached:
         raise ConfigError("", "use Network.bridge, Veth, HostDevice, Route or Loopback")
@@ -351,7 +393,7 @@ def interface_of(network: Attached) -> str | None:
             return name
         case HostDevice(device=device, name=name):
             return name or device
-    return None
+    return getattr(network, "name", None)
 
 
 def dns_of(networks: Sequence[Attached]) -> Dns | None:

@@ -24,6 +24,9 @@ from .parts import Part, Plan, Program, remembered
 from .users import IdFacts, Writers, check_process, resolved, writers
 
 _CREATED: Final = Part.of((s.Stop(b"created"),))
+_CREATED_UNPRIVILEGED: Final = Part.of(
+    (s.BeTraceable(True), s.Stop(b"created"), s.BeTraceable(False))
+)
 
 __all__ = ("Frame", "Part", "Plan", "Program", "first", "frame", "join")
 
@@ -131,7 +134,7 @@ def first(
         container.build,
         *_parts(name_files(config, name)),
         Part.of(_terminal(program, console=True)),
-        *((_CREATED,) if stop else ()),
+        *((_created(container),) if stop else ()),
         *_parts(hooks.create_container(config, name)),
         container.leave,
         *settle.process(
@@ -192,6 +195,13 @@ def join(
         tunings=settle.settle(settings).tunings if tuned else (),
         listens=settle.settle(settings).listens,
     )
+
+
+def _created(container: Frame) -> Part:
+    """The stop; without privileges, what is to be attached has to be let in."""
+    if container.unprivileged and container.config.namespaces.user == "new":
+        return _CREATED_UNPRIVILEGED
+    return _CREATED
 
 
 def _check_ids(container: Frame, settings: ProcessSettings) -> None:

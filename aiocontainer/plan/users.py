@@ -14,10 +14,19 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Final, TypeAlias
 
-from ..config import Config, IdMapping, ProcessSettings, parse_user, replace
+from ..config import (
+    Config,
+    IdMapping,
+    Loopback,
+    ProcessSettings,
+    UserNetwork,
+    parse_user,
+    replace,
+)
 from ..errors import ConfigError, UnsupportedFeature
 from .host import HostFacts
 from .parts import remembered
+from .user_network import with_forwarders
 
 __all__ = ("IdFacts", "Ids", "Writers", "resolved", "sub_ids", "writers")
 
@@ -96,6 +105,8 @@ def resolved(config: Config) -> Config:
         ConfigError: it maps ids that aren't this user's.
         UnsupportedFeature: this user can't have what it asks for.
     """
+    if any(isinstance(network, UserNetwork) for network in config.network):
+        config = with_forwarders(config)
     return resolve(config, HostFacts.read(), IdFacts.read)
 
 
@@ -104,6 +115,7 @@ def resolve(config: Config, host: HostFacts, ids: Callable[[], IdFacts]) -> Conf
     user = config.namespaces.user
     if host.is_privileged:
         return config
+    _check_networks(config)
     if user not in ("auto", "host"):
         if user == "new":
             _check_mappings(config, host, ids())
@@ -153,6 +165,16 @@ def _check_joined(config: Config) -> None:
                 "a program without privileges can only join what belongs to a user"
                 " namespace that it joins too",
                 "name that user namespace in namespaces.user",
+            )
+
+
+def _check_networks(config: Config) -> None:
+    for network in config.network:
+        if not isinstance(network, Loopback | UserNetwork):
+            raise UnsupportedFeature(
+                f"network: {type(network).__name__}",
+                "interfaces on the host take privileges",
+                "use Network.user()",
             )
 
 

@@ -33,7 +33,10 @@ ARROWS = {
     "watching": {"statistics"} | ROOMS | MODELS,
     "attachments": set(),
     "hooks": ROOMS | MODELS,
-    "processes": {"watching", "attachments", "hooks", "isolation"} | ROOMS | MODELS,
+    "user_networking": ROOMS | MODELS,
+    "processes": {"watching", "attachments", "hooks", "user_networking", "isolation"}
+    | ROOMS
+    | MODELS,
     "isolation": ROOMS | MODELS,
     "hot_mounts": ROOMS | MODELS,
     "container": {"hot_mounts", "isolation", "processes", "statistics", "watching"}

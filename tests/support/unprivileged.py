@@ -42,6 +42,7 @@ def run_as(
     before: Iterable[str] = (),
     environment: Mapping[str, str] | None = None,
     prefix: Iterable[str] = (),
+    unshare: Iterable[str] = (),
     timeout: float = 60,
 ) -> subprocess.CompletedProcess[str]:
     """Run a Python program (its text, or a file) as ``uid``, without any privilege.
@@ -54,6 +55,7 @@ def run_as(
         before: shell commands run as root in the program's mount namespace.
         environment: further variables.
         prefix: a command that runs the program, as ``setpriv --no-new-privs``.
+        unshare: further namespaces of its own, as ``--net``.
         timeout: seconds.
     """
     with tempfile.TemporaryDirectory(prefix="user-", dir="/tmp") as name:
@@ -86,10 +88,10 @@ def run_as(
             *before,
             "exec " + shlex.join(command),
         ]
-        unshare = ("unshare", "--mount", "--propagation", "private")
+        into = ("unshare", "--mount", "--propagation", "private", *unshare)
         others = set(procfs.children())
         done = subprocess.run(
-            [*unshare, "sh", "-c", "\n".join(script)],
+            [*into, "sh", "-c", "\n".join(script)],
             check=False,
             capture_output=True,
             text=True,

@@ -43,6 +43,7 @@ from .hot import Finish, KeepProc, Unmount
 from .lsm import MakeLandlock, WriteAttributes
 from .namespaces import (
     BeRootOfUserNamespace,
+    BeTraceable,
     BringUpLoopback,
     JoinCgroups,
     JoinContainer,
@@ -86,6 +87,7 @@ __all__ = (
     "AttachTree",
     "AwaitGate",
     "BeRootOfUserNamespace",
+    "BeTraceable",
     "Bind",
     "BindNodes",
     "BringUpLoopback",

@@ -71,6 +71,17 @@ class SetDomainname(Step):
 
 
 @dataclass(frozen=True, slots=True)
+class BeTraceable(Step):
+    """Let other programs of our user reach our namespaces by ``/proc``, or no more.
+
+    Only for a process that is alone in a new user namespace: a container's processes
+    can't trace what is outside of theirs.
+    """
+
+    traceable: bool
+
+
+@dataclass(frozen=True, slots=True)
 class BringUpLoopback(Step):
     """A new network namespace has its loopback interface down."""
 

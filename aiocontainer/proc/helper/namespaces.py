@@ -35,6 +35,11 @@ def be_root_of_user_namespace(context: Context) -> None:
         identity.set_ids(0, 0, None)
 
 
+def be_traceable(_context: Context, traceable: bool) -> None:
+    """Be dumpable or not: only then may our user's programs open our namespaces."""
+    identity.set_dumpable(traceable)
+
+
 def unshare(_context: Context, kinds: int) -> None:
     """Enter new namespaces that clone3 couldn't make for us."""
     namespaces.unshare(kinds)

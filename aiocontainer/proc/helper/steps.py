@@ -35,6 +35,7 @@ STEPS: dict[str, Callable[..., Any]] = {
     for function in (
         namespaces.join_cgroups,
         namespaces.be_root_of_user_namespace,
+        namespaces.be_traceable,
         namespaces.unshare,
         namespaces.join_namespace,
         namespaces.join_container,
