@@ -48,8 +48,6 @@ class Bridge:
     key: int
     """What the spawner knows it by."""
     users: int = 0
-    cursor: int = 0
-    """Where the last lease was found: those that were given back last come last."""
     localnet: bool = field(default=False)
 
     def address(self, version: int) -> Interface | None:
@@ -60,6 +58,8 @@ class Bridge:
 
 _bridges: dict[tuple[int, int], Bridge] = {}
 """By namespace and index. Changed under the lock only."""
+_cursors: dict[tuple[int, int], int] = {}
+"""Where the last lease was found: addresses that were given back last come last."""
 
 
 def _after_fork() -> None:
@@ -148,8 +148,10 @@ class BridgePart:
         v6 = bridge.address(6)
         assert v4 is not None  # by _joined
         offsets = min(v4.network.num_addresses - 1, _MOST_LEASES)
+        place_of = (namespace_number(), bridge.index)
+        cursor = _cursors.get(place_of, 0)
         for turn in range(1, offsets):
-            offset = (bridge.cursor + turn) % offsets
+            offset = (cursor + turn) % offsets
             addresses = [_nth(a, offset) for a in (v4, v6) if a is not None]
             if offset == 0 or {a.ip for a in addresses} & {
                 a.ip for a in bridge.addresses
@@ -166,7 +168,7 @@ class BridgePart:
                 if isinstance(error.__cause__, FileExistsError):
                     continue
                 raise
-            bridge.cursor = offset
+            _cursors[place_of] = offset
             return tuple(addresses)
         reason = f"all addresses of {v4.network} are taken"
         raise NetworkError(config.name, "lease an address", reason)
@@ -342,16 +344,18 @@ async def _leave(host: Netlink, bridge: Bridge, helper: Helper) -> None:
         if known is bridge:
             del _bridges[place]
     try:
-        if bridge.is_ours:
-            await _remove_unused(host, bridge.index)
+        if bridge.is_ours and await _remove_unused(host, bridge.index):
+            _cursors.pop((namespace_number(), bridge.index), None)
     finally:
         helper.forget(bridge.key)
         bridge.table.close()
 
 
-async def _remove_unused(host: Netlink, index: int) -> None:
-    if await links.count_ports(host, index) == 0:
-        await links.delete(host, index)
+async def _remove_unused(host: Netlink, index: int) -> bool:
+    if await links.count_ports(host, index) > 0:
+        return False
+    await links.delete(host, index)
+    return True
 
 
 def _read_sysctl(key: str) -> str:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _NLMSG_DONE = 3
 _HEADER = struct.Struct("=IHHII")  # struct nlmsghdr
-_BRIDGES_S = 3.0
+_BRIDGES_S = 2.0
 _OWN_PID = struct.pack("=I", 0x7FFFFFFE)
 """Stands for ours in messages: `aiocontainer.network.links.OWN_PID`."""
 

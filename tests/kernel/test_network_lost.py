@@ -1,0 +1,157 @@
+"""What a program that is killed leaves of its networks: nothing."""
+
+import os
+import signal
+import time
+
+import pytest
+
+from tests.support.capabilities import needs
+from tests.support.networks import ip, links, own_network_fixture, sysctl
+from tests.support.nftables import tables
+from tests.support.programs import program
+
+pytestmark = [
+    needs("root", "mount-namespace", "network-namespace", "iproute2", "nftables"),
+    pytest.mark.timeout(120),
+]
+
+host = own_network_fixture()
+
+PROGRAM = """
+import asyncio, sys
+import aiocontainer.container
+from aiocontainer import Config, Container, HostDevice, Network
+
+async def main(rootfs, kind):
+    network = {
+        "bridge": Network.bridge(publish=[(0, 80)], subnet6="fd00:77::/64"),
+        "device": HostDevice(device="data0"),
+        "none": (),
+    }[kind]
+    for _ in range(1000):
+        async with Container(Config(rootfs=rootfs, network=network)) as container:
+            await container.run(["true"])
+            for one in container.networks:
+                print(one.address, flush=True)
+            print("ready", flush=True)
+            if not (await asyncio.to_thread(sys.stdin.readline)).strip():
+                return
+
+asyncio.run(main(*sys.argv[1:3]))
+"""
+
+
+def until(condition, patience_s=5.0):
+    deadline = time.monotonic() + patience_s
+    while not condition():
+        assert time.monotonic() < deadline, f"left: {links()} {tables()}"
+        time.sleep(0.005)
+
+
+def started(child):
+    """Its lines up to "ready"."""
+    lines = []
+    while (line := child.line()) != "ready":
+        lines.append(line)
+    return lines
+
+
+def test_a_killed_program_leaves_no_bridge_no_pair_and_no_table(rootfs):
+    with program(PROGRAM, str(rootfs), "bridge") as child:
+        started(child)
+        assert "aiocontainer0" in links()
+        assert len(tables()) == 1
+        child.kill()
+        until(lambda: not links() and not tables())
+        assert child.left_behind() == []
+    assert os.listdir("/run/aiocontainer-network") == []
+
+
+def test_a_killed_program_leaves_the_bridge_to_others(rootfs):
+    with program(PROGRAM, str(rootfs), "bridge") as other:
+        (kept,) = started(other)
+        with program(PROGRAM, str(rootfs), "bridge") as child:
+            (lost,) = started(child)
+            assert lost != kept
+            assert len(tables()) == 2
+            child.kill()
+            until(lambda: len(links()) == 2 and len(tables()) == 1)
+            assert child.left_behind() == []
+        assert "aiocontainer0" in links()
+        other.send("again\n")
+        assert started(other)
+        other.send("\n")
+        assert other.wait() == 0
+    assert links() == set()
+
+
+def test_programs_that_start_at_once_never_have_one_address(rootfs):
+    arguments = (PROGRAM, str(rootfs), "bridge")
+    with program(*arguments) as one, program(*arguments) as other:
+        for turn in range(6):
+            if turn:
+                one.send("again\n")
+                other.send("again\n")
+            assert set(started(one)).isdisjoint(started(other))
+        for child in (one, other):
+            child.send("\n")
+            assert child.wait() == 0
+    assert links() == set()
+    assert tables() == set()
+
+
+def test_a_killed_program_gives_a_device_back(rootfs):
+    ip("link", "add", "data0", "type", "veth", "peer", "name", "peer0")
+    try:
+        ip("address", "add", "10.3.0.1/24", "dev", "data0")
+        ip("link", "set", "data0", "up")
+        before = ip("-4", "address", "show", "data0")
+        with program(PROGRAM, str(rootfs), "device") as child:
+            started(child)
+            assert links() == {"peer0"}
+            child.kill()
+            until(lambda: links() == {"data0", "peer0"})
+            until(lambda: ip("-4", "address", "show", "data0") == before)
+            assert child.left_behind() == []
+    finally:
+        ip("link", "delete", "peer0")
+
+
+def test_a_program_killed_while_it_attaches_leaves_nothing(rootfs):
+    """At moments from before the first message to the kernel till after the last."""
+    with program(PROGRAM, str(rootfs), "bridge") as child:
+        began = time.monotonic()
+        started(child)
+        took_s = time.monotonic() - began
+        child.kill()
+        until(lambda: not links() and not tables())
+    for turn in range(6):
+        with program(PROGRAM, str(rootfs), "bridge") as child:
+            time.sleep(took_s * (0.6 + 0.1 * turn))
+            child.signal(signal.SIGKILL)
+            child.wait()
+            until(lambda: not links() and not tables())
+            assert child.left_behind() == []
+
+
+def test_a_lost_spawner_changes_nothing_and_its_successor_knows_all(rootfs):
+    sysctl("net/ipv4/ip_forward", "1")
+    lost = PROGRAM.replace(
+        'print("ready", flush=True)',
+        'print("ready", flush=True)\n'
+        "            from aiocontainer.proc import spawner; import os, signal\n"
+        "            os.kill(spawner.peek().pid, signal.SIGKILL)\n"
+        "            await asyncio.sleep(0.1)\n"
+        '            await container.run(["true"])\n'
+        '            print("ready", flush=True)',
+    )
+    assert lost != PROGRAM
+    with program(lost, str(rootfs), "bridge") as child:
+        started(child)
+        assert started(child) == []
+        assert "aiocontainer0" in links()
+        assert len(tables()) == 1
+        child.kill()
+        until(lambda: not links() and not tables())
+        assert child.left_behind() == []
