@@ -1,7 +1,6 @@
 """Volumes that get the container's SELinux label: z and Z."""
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ as_root = needs("root")
 
 
 @pytest.fixture
-def volume(tmp_path: Path) -> Iterator[Path]:
+def volume(tmp_path: Path) -> Path:
     folder = tmp_path / "volume"
     (folder / "deep/er").mkdir(parents=True)
     (folder / "deep/er/file").write_text("x")
@@ -31,7 +30,7 @@ def volume(tmp_path: Path) -> Iterator[Path]:
     os.mkfifo(folder / "fifo")
     (tmp_path / "outside").mkdir()
     (tmp_path / "outside/file").touch()
-    yield folder
+    return folder
 
 
 def label_of(path: Path) -> str | None:

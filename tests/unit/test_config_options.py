@@ -81,6 +81,22 @@ def test_propagation_words_are_kept_in_order(word: str, wanted: Propagation) -> 
     [
         pytest.param([], MountOptions(), id="nothing"),
         pytest.param(["defaults", "loud"], MountOptions(), id="without effect"),
+        pytest.param(["iversion", "noiversion"], MountOptions(), id="i_version"),
+        pytest.param(
+            ["rsync", "rdirsync", "rasync"],
+            MountOptions(superblock=("sync", "dirsync", "async")),
+            id="recursive words of crun",
+        ),
+        pytest.param(
+            ["idmap=uids=0-1-2;gids=3-4-5"],
+            MountOptions(flags=frozenset({"idmap"}), id_ranges="uids=0-1-2;gids=3-4-5"),
+            id="owners",
+        ),
+        pytest.param(
+            ["ridmap=uids=0-1-2"],
+            MountOptions(flags=frozenset({"ridmap"}), id_ranges="uids=0-1-2"),
+            id="owners, recursively",
+        ),
         pytest.param(["bind"], MountOptions(bind=True), id="bind"),
         pytest.param(["rbind"], MountOptions(bind=True, recursive=True), id="rbind"),
         pytest.param(
