@@ -40,7 +40,7 @@ $(VENV)/done: pyproject.toml
 	"$${python:-$(PYTHON)}" -c 'import sys; sys.exit(sys.version_info < (3, 11) and \
 	  "aiocontainer needs Python 3.11 or later; this is " + sys.version)' && \
 	"$${python:-$(PYTHON)}" -m venv $(VENV)
-	$(PY) -m pip install -q --disable-pip-version-check -e '.[test,systemd]'
+	$(PY) -m pip install -q --disable-pip-version-check -e '.[test,systemd,cli]'
 	@touch $@
 
 demo: setup

@@ -181,12 +181,17 @@ class KeptProcesses(Processes):
                 await process.end()
             for process in self._all:
                 process.close_streams()
-            self.watching.end()
-            for left in (*self._living_on, self.first):
-                if left is not None:
-                    _keep_to_reap(left)
-            self.ledger.close()
-            self.closed = True
+            self.let_go()
+
+    def let_go(self) -> None:
+        """Know no more of the container, nor of what was told to live on."""
+        self.watching.end()
+        for left in (*self._living_on, self.first):
+            if left is not None:
+                _keep_to_reap(left)
+        self.ledger.close()
+        self.closed = True
+        reap_let_go()
 
 
 async def _knock(folder: Folder) -> int | None:
