@@ -11,7 +11,7 @@ import tomllib
 from itertools import chain
 from pathlib import Path
 
-ELSEWHERE = {"python-prctl", "mypy", "ruff", "rich"}
+ELSEWHERE = {"python-prctl", "mypy", "ruff", "rich", "click"}
 
 project = tomllib.loads(Path(sys.argv[1]).read_text())["project"]
 extras = project["optional-dependencies"].values()
