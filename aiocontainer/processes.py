@@ -340,6 +340,8 @@ class Processes:
             _refuse_limits(cgroup, self._config.resources)
             return None
         self.cgroup = cgroup
+        if parents := cgroup.made_parents:  # shielded: nobody else knows of them
+            await uncancelled(partial(spawner.remove_if_empty, parents))
         cgroup.apply(limits)
         check_requirements(self.resolved, cgroup)
         return cgroup

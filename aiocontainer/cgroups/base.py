@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -63,6 +63,14 @@ class Cgroup(Protocol):
     @property
     def paths(self) -> Mapping[str, str]:
         """Controller -> absolute directory; after `create` only those to be had."""
+
+    @property
+    def made_parents(self) -> Sequence[str]:
+        """Directories above its own that `create` has made too, outer ones first.
+
+        They aren't removed with it, since others may use them by then: see
+        `prune_parents`.
+        """
 
     @property
     def unified(self) -> str | None:

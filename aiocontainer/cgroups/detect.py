@@ -63,6 +63,11 @@ class Layout:
         return "none" if self.v2 is None else "v2"
 
     @property
+    def hierarchies(self) -> tuple[Hierarchy, ...]:
+        """All of them; those that several controllers share more than once."""
+        return (*self.v1.values(), *filter(None, [self.v2]))
+
+    @property
     def controllers(self) -> tuple[str, ...]:
         """All controllers there are, sorted; without named hierarchies."""
         found = {name for name in self.v1 if not name.startswith("name=")}

@@ -22,7 +22,7 @@ from .base import Cgroup
 from .detect import detect
 from .files import write
 from .leftovers import owned_name
-from .open import open_cgroup
+from .open import open_cgroup, prune_parents
 from .tree import members, translated
 
 if TYPE_CHECKING:
@@ -149,6 +149,7 @@ class CGroup:
             else:
                 cgroup.kill()
                 await cgroup.remove()
+        prune_parents(cgroup)
         self._cgroup = None
 
     # -- processes ---------------------------------------------------------------

@@ -12,7 +12,7 @@ from .base import PARENT
 from .detect import Layout, detect
 from .files import read_optional
 from .open import parents_of
-from .tree import kill_until_none, members, remove_soon
+from .tree import kill_until_none, members, prune, remove_soon
 from .v1 import freezer
 from .v2 import core
 
@@ -68,7 +68,8 @@ async def collect(layout: Layout | None = None) -> list[str]:
         CgroupBusy: a process in one can't be killed.
     """
     found: dict[str, list[str]] = {}
-    for parent in parents_of(detect() if layout is None else layout, PARENT):
+    parents = parents_of(detect() if layout is None else layout, PARENT)
+    for parent in parents:
         for name in _names_in(parent):
             if owner_is_alive(name) is False:
                 found.setdefault(name, []).append(f"{parent}/{name}")
@@ -76,6 +77,7 @@ async def collect(layout: Layout | None = None) -> list[str]:
         for directory in directories:
             _kill(directory)
         await remove_soon(directories, 5.0)
+    prune(parents)
     return sorted(found)
 
 

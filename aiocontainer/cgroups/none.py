@@ -22,6 +22,7 @@ class NoCgroup:
     version: Final = 0
     directories: tuple[str, ...] = ()
     paths: Mapping[str, str] = {}
+    made_parents: Sequence[str] = ()
     unified: str | None = None
     frozen: bool = False
 

@@ -11,6 +11,8 @@ from .base import PARENT, Cgroup, check_name, check_parent
 from .detect import Hierarchy, Layout
 from .files import read_optional
 from .none import NoCgroup
+from .reach import check_reach
+from .tree import prune, translated
 from .v1.manager import V1Cgroup
 from .v2.manager import CONTROLLERS, V2Cgroup
 
@@ -45,6 +47,7 @@ def open_cgroup(
     Raises:
         ConfigError: the name or the parent is refused.
         ControllerMissing: a controller that must be had isn't mounted.
+        CgroupError: the parent leads out of its hierarchy.
         UnsupportedFeature: no cgroups of the kind that the settings ask for.
     """
     mode, parent = "auto", None
@@ -60,6 +63,10 @@ def open_cgroup(
         mode = {"v2": "v2", "none": "off"}.get(layout.mode, "v1")
     if mode == "off":
         return NoCgroup(name, required)
+    if parent is not None:
+        for hierarchy in {h.mount: h for h in layout.hierarchies}.values():
+            with translated(hierarchy.mount):
+                check_reach(hierarchy.mount, _base(hierarchy, place))
     cgroup: Cgroup
     if mode == "v2":
         cgroup = _open_v2(layout, name, place, required)
@@ -193,11 +200,8 @@ def _passing_on(v2: Hierarchy) -> str:
 
 
 def prune_parents(cgroup: Cgroup) -> None:
-    """Remove the shared parent of a cgroup where nothing is left in it."""
-    for directory in cgroup.directories:
-        parent = directory.rpartition("/")[0]
-        if parent.rpartition("/")[2] == PARENT:
-            try:
-                os.rmdir(parent)
-            except OSError:
-                continue  # others are in it, or it is gone
+    """Remove the cgroups above one where nothing is left in them: the shared parent of
+    all programs, and what was made for a parent of the caller's choice."""
+    above = [directory.rpartition("/")[0] for directory in cgroup.directories]
+    shared = [path for path in above if path.rpartition("/")[2] == PARENT]
+    prune(dict.fromkeys([*reversed(cgroup.made_parents), *shared]))

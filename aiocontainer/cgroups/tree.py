@@ -23,6 +23,7 @@ __all__ = (
     "kill_until_none",
     "make",
     "members",
+    "prune",
     "remove_all",
     "remove_soon",
     "translated",
@@ -43,7 +44,11 @@ def is_refusal(error: CgroupError) -> bool:
 
 
 def make(
-    directory: str, *, parents: int = 0, prepare: Callable[[str], None] | None = None
+    directory: str,
+    *,
+    parents: int = 0,
+    prepare: Callable[[str], None] | None = None,
+    made: list[str] | None = None,
 ) -> None:
     """Make one cgroup.
 
@@ -52,6 +57,7 @@ def make(
         parents: how many of the directories above it may be made too. Never more than
             belong to us: where a hierarchy is not mounted, nothing is to be made.
         prepare: called with each of those that was made.
+        made: gets those that were made, outer ones first.
 
     Raises:
         CgroupError: with the ``OSError`` as its cause.
@@ -63,7 +69,7 @@ def make(
         except FileNotFoundError as error:
             if not parents:
                 raise cgroup_error(directory, error) from error
-            _make_parent(directory.rpartition("/")[0], parents - 1, prepare)
+            _make_parent(directory.rpartition("/")[0], parents - 1, prepare, made)
         except OSError as error:
             raise cgroup_error(directory, error) from error
         else:
@@ -72,16 +78,27 @@ def make(
 
 
 def _make_parent(
-    directory: str, parents: int, prepare: Callable[[str], None] | None
+    directory: str,
+    parents: int,
+    prepare: Callable[[str], None] | None,
+    made: list[str] | None,
 ) -> None:
     try:
-        make(directory, parents=parents, prepare=prepare)
+        make(directory, parents=parents, prepare=prepare, made=made)
+        if made is not None:
+            made.append(directory)
     except CgroupError as error:
         # Made by another program meanwhile, which also prepares it.
         if not isinstance(error.__cause__, FileExistsError):
             raise
-    if prepare is not None:
+    if prepare is None:
+        return
+    try:
         prepare(directory)
+    except CgroupError as error:
+        cause = error.__cause__
+        if not isinstance(cause, OSError) or cause.errno not in _GONE:
+            raise  # else it was removed again, and is made again
 
 
 @contextlib.contextmanager
@@ -122,6 +139,17 @@ def unmake(directories: Iterable[str], error: BaseException) -> None:
         except OSError as second:
             if second.errno not in _GONE:
                 error.add_note(f"and could not remove {directory}: {second.strerror}")
+
+
+def prune(directories: Iterable[str]) -> None:
+    """Remove those cgroups, given inner ones first, in which nothing is left.
+
+    Who makes a cgroup in one at this moment is safe: either the kernel says "busy"
+    here, or there "no such directory", and that `make` tries again.
+    """
+    for directory in directories:
+        with contextlib.suppress(OSError):
+            call("rmdir", os.rmdir, directory)
 
 
 def walk(directory: str) -> Iterator[str]:

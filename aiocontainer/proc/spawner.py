@@ -331,6 +331,16 @@ async def watch_directories(key: int, directories: Iterable[str]) -> None:
         raise
 
 
+async def remove_if_empty(parents: Iterable[str]) -> None:
+    """Have cgroups removed at the end of the program, lost or not, if nothing is in
+    them by then.
+
+    Raises:
+        SpawnerError: there is no spawner to be had.
+    """
+    await watch_directories(next(keys), [parent + "/" for parent in parents])
+
+
 def watch_process(key: int, pidfd: int) -> None:
     """Have a successor of the spawner know a process: the present one cloned it."""
     _watched[key] = Watched(pidfd=pidfd)

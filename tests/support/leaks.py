@@ -123,8 +123,9 @@ def _cgroup_roots() -> Iterator[str]:
         yield point
         if inside:
             yield os.path.join(point, inside)
-        if os.path.isdir(f"{point}/system.slice"):
-            yield f"{point}/system.slice"
+        for name in ("machine.slice", "system.slice"):
+            if os.path.isdir(f"{point}/{name}"):
+                yield f"{point}/{name}"
 
 
 def _cgroup_tree(path: str) -> Iterator[Item]:

@@ -69,6 +69,7 @@ class V1Cgroup:
         self.paths: Mapping[str, str] = dict(paths)
         self.unified = unified
         self._parents = parents
+        self.made_parents: list[str] = []
         self._required = required
         self._outer = outer
         self._past_oom_kills = 0
@@ -107,6 +108,7 @@ class V1Cgroup:
                     cpuset.inherit(self.paths["cpuset"])
         except BaseException as error:
             tree.unmake(reversed(made), error)
+            tree.prune(reversed(self.made_parents))
             raise
 
     async def acreate(self, resources: Resources | None = None) -> None:
@@ -116,7 +118,8 @@ class V1Cgroup:
     def _make(self, directory: str) -> None:
         is_cpuset = directory == self.paths.get("cpuset")
         prepare = cpuset.pass_on if is_cpuset else None
-        tree.make(directory, parents=self._parents, prepare=prepare)
+        made = self.made_parents
+        tree.make(directory, parents=self._parents, prepare=prepare, made=made)
 
     def _do_without(self, refused: Mapping[str, CgroupError]) -> None:
         """Leave out what this user may not have; a required one is raised."""

@@ -71,6 +71,7 @@ class V2Cgroup:
         self._inside = f"{directory}/{_LEAF}" if leaf else directory
         self._leaf = leaf
         self._parents = parents
+        self.made_parents: list[str] = []
         self._required = required
         self.limits_set = 0
         self._meter: Meter | None = None
@@ -90,7 +91,7 @@ class V2Cgroup:
         """As `Cgroup.create`."""
         made: list[str] = []
         try:
-            tree.make(self.directory, parents=self._parents)
+            tree.make(self.directory, parents=self._parents, made=self.made_parents)
             made.append(self.directory)
             with tree.translated(self.directory):
                 self._enable()
@@ -100,6 +101,7 @@ class V2Cgroup:
                 tree.make(self._inside)
         except BaseException as error:
             tree.unmake(reversed(made), error)
+            tree.prune(reversed(self.made_parents))
             raise
 
     async def acreate(self, resources: Resources | None = None) -> None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 _PATIENCE_S = 10.0
+_SHARED = "/aiocontainer"  # cgroups.base.PARENT
 _PROCESS_GROUP = 4  # PIDFD_SIGNAL_PROCESS_GROUP, include/uapi/linux/pidfd.h
 
 
@@ -27,11 +28,21 @@ class Janitor:
 
     def __init__(self) -> None:
         self._directories: dict[int, tuple[str, ...]] = {}
+        self._parents: dict[str, None] = {}
         self._pidfds: dict[int, list[int]] = {}
         self._wills: dict[int, tuple[tuple[tuple[Any, ...], ...], list[int]]] = {}
 
     def watch(self, key: int, directories: tuple[str, ...]) -> None:
-        """Take note of directories, *before* they are made."""
+        """Take note of directories, *before* they are made; of one with a slash at its
+        end, and of the cgroup that all programs share, to remove it if it is empty."""
+        parents = [d for d in directories if d[-1] == "/"]
+        if parents:
+            self._parents.update(dict.fromkeys(d[:-1] for d in parents))
+            directories = tuple(d for d in directories if d[-1] != "/")
+        for directory in directories:
+            above = directory.rpartition("/")[0]
+            if above.endswith(_SHARED):
+                self._parents[above] = None
         self._directories[key] = self._directories.get(key, ()) + directories
 
     def adopt(self, key: int, pidfd: int) -> None:
@@ -80,6 +91,11 @@ class Janitor:
             if directories:
                 _end_members(directories)
                 time.sleep(0.01)
+        for parent in sorted(self._parents, key=len, reverse=True):
+            try:
+                os.rmdir(parent)
+            except OSError:
+                pass  # others are in it, or it is gone
         network.remove_bridges([will for will, _ in self._wills.values()], deadline)
 
 
