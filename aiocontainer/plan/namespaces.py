@@ -46,6 +46,8 @@ def enter(
     yield s.JoinCgroups()
     if "user" in new or "user" in joined:
         yield s.BeRootOfUserNamespace()
+    if "user" in new and _forbids_nesting(config):
+        yield s.ForbidUserNamespaces()
     if "cgroup" in new:
         yield s.Unshare(c.CLONE_NEWCGROUP)
     if "time" in new and not is_privileged:
@@ -57,6 +59,12 @@ def enter(
         yield s.BringUpLoopback()
     if config.domainname is not None:
         yield s.SetDomainname(config.domainname.encode())
+
+
+def _forbids_nesting(config: Config) -> bool:
+    """Unless the config says how many, or that all system calls may be made."""
+    own = "user.max_user_namespaces" in config.sysctl
+    return config.seccomp is not None and not own
 
 
 def time_offsets(config: Config) -> bytes:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -283,3 +285,53 @@ def shared_folder() -> Iterator[Path]:
     folder.chmod(0o777)
     yield folder
     shutil.rmtree(folder)
+
+
+OVERLAY = (
+    HEAD
+    + """
+from aiocontainer.config import Seccomp
+from aiocontainer.proc import handshake
+
+top, bottom = sys.argv[1:]
+SCRIPT = "cat /both /low /up; ls /gone /whole; echo x >/both; cat /both; ls -ln /low"
+
+async def main():
+    found = {}
+    config = Config(rootfs=Rootfs.overlay(top, bottom))
+    for name, fault in (("overlay", None), ("copy", ("fsopen", 2, 1))):
+        handshake.fault = fault
+        result = await run(config, ["sh", "-c", SCRIPT])
+        found[name] = (result.stdout + result.stderr).decode()
+    tell(**found)
+
+anyio.run(main)
+"""
+)
+
+
+def test_where_overlays_are_refused_the_layers_are_copied(
+    rootfs: Path, shared_folder: Path
+) -> None:
+    top = shared_folder / "top"
+    bottom = shared_folder / "bottom"
+    shutil.copytree(rootfs, bottom, symlinks=True)
+    files = {bottom / "both": "low", bottom / "low": "low", bottom / "gone": "low"}
+    files |= {bottom / "whole/low": "low", top / "both": "up", top / "up": "up"}
+    files |= {top / "whole/up": "up"}
+    for path, text in files.items():
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(f"{text}\n")
+    (bottom / "low").chmod(0o640)
+    os.mknod(top / "gone", 0o20000 | 0o600, 0)
+    subprocess.run(
+        ["chown", "-R", f"{NOBODY}:{NOBODY}", str(shared_folder)], check=True
+    )
+    os.setxattr(top / "whole", "user.overlay.opaque", b"y")
+    os.setxattr(top, "user.overlay.impure", b"y")
+    found = found_as(OVERLAY, str(top), str(bottom))
+    assert found["copy"] == found["overlay"]
+    assert found["copy"].split()[:3] == ["up", "low", "up"]
+    assert "-rw-r-----" in found["copy"]
+    assert "/gone: No such file" in found["copy"]
+    assert found["copy"].count("low") == 2, "an opaque directory hides what is below"

@@ -71,6 +71,11 @@ class SetDomainname(Step):
 
 
 @dataclass(frozen=True, slots=True)
+class ForbidUserNamespaces(Step):
+    """No user namespaces in ours: a second wall behind the system call filter."""
+
+
+@dataclass(frozen=True, slots=True)
 class BeTraceable(Step):
     """Let other programs of our user reach our namespaces by ``/proc``, or no more.
 

@@ -45,27 +45,96 @@ def tree(source: int, target: int) -> None:
     )
 
 
-def _copy(directory: int, into: int, budget: _Budget, depth: int) -> None:
+def layers(sources: list[int], target: int) -> None:
+    """Copy directories over each other, the lowest first, as overlayfs shows them:
+    what an upper one has hides what a lower one has, or takes it away (a character
+    device of number 0:0).
+
+    Raises:
+        OSError: as `tree`, for all of them together.
+    """
+    budget = _Budget()
+    for source in sources:
+        into = _open(b".", _DIRECTORY, target)
+        _copy(_open(b".", _DIRECTORY, source), into, budget, 0, merge=True)
+
+
+def _copy(
+    directory: int, into: int, budget: _Budget, depth: int, *, merge: bool = False
+) -> None:
     if depth == _DEEPEST:
         fail("copy_up", errno.ELOOP)
     for name in map(os.fsencode, os.listdir(directory)):
         at = os.stat(name, dir_fd=directory, follow_symlinks=False)
         budget.take(1, 0)
+        is_there = merge and _make_room(directory, into, name, at)
         if stat.S_ISDIR(at.st_mode):
-            call("mkdirat", _make_directory, into, name)
+            if not is_there:
+                call("mkdirat", _make_directory, into, name)
             above = _open(name, _DIRECTORY, directory)
-            _copy(above, _open(name, _DIRECTORY, into), budget, depth + 1)
+            below = _open(name, _DIRECTORY, into)
+            _copy(above, below, budget, depth + 1, merge=merge)
         elif stat.S_ISLNK(at.st_mode):
             call("symlinkat", _copy_link, directory, into, name)
         elif stat.S_ISREG(at.st_mode):
             _copy_file(directory, into, name, budget)
         else:
             continue
-        os.chown(name, at.st_uid, at.st_gid, dir_fd=into, follow_symlinks=False)
+        _give(into, name, at)
         if not stat.S_ISLNK(at.st_mode):
             os.chmod(name, at.st_mode & 0o7777, dir_fd=into)
     os.close(directory)
     os.close(into)
+
+
+def _give(into: int, name: bytes, at: os.stat_result) -> None:
+    """To its owner; what a user namespace doesn't map becomes its root's."""
+    try:
+        os.chown(name, at.st_uid, at.st_gid, dir_fd=into, follow_symlinks=False)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+
+
+def _make_room(directory: int, into: int, name: bytes, at: os.stat_result) -> bool:
+    """Remove what a lower layer left where this one has something else; True if a
+    directory is there already."""
+    try:
+        found = os.stat(name, dir_fd=into, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    both = stat.S_ISDIR(found.st_mode) and stat.S_ISDIR(at.st_mode)
+    if both and not _is_opaque(directory, name):
+        return True
+    _remove(into, name, found)
+    return False
+
+
+def _is_opaque(directory: int, name: bytes) -> bool:
+    descriptor = _open(name, _DIRECTORY, directory)
+    try:
+        return any(
+            os.getxattr(descriptor, attribute) == b"y"
+            for attribute in os.listxattr(descriptor)
+            if attribute in ("user.overlay.opaque", "trusted.overlay.opaque")
+        )
+    except OSError:  # a file system without attributes
+        return False
+    finally:
+        os.close(descriptor)
+
+
+def _remove(into: int, name: bytes, at: os.stat_result) -> None:
+    """A tree that we made ourselves."""
+    if not stat.S_ISDIR(at.st_mode):
+        call("unlinkat", lambda: os.unlink(name, dir_fd=into))
+        return
+    descriptor = _open(name, _DIRECTORY, into)
+    for inner in map(os.fsencode, os.listdir(descriptor)):
+        found = os.stat(inner, dir_fd=descriptor, follow_symlinks=False)
+        _remove(descriptor, inner, found)
+    os.close(descriptor)
+    call("rmdir", lambda: os.rmdir(name, dir_fd=into))
 
 
 def _copy_file(directory: int, into: int, name: bytes, budget: _Budget) -> None:

@@ -12,6 +12,7 @@ import os
 from ..._sys import constants as c
 from ..._sys import mounts, paths
 from ..._sys.libc import call
+from . import copy
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -44,6 +45,8 @@ def root_overlay(
     The layer is a tmpfs of this mount namespace, so nothing of it is left on the host.
     overlayfs wants attached layers before Linux 6.15: the tmpfs is attached on top of
     the first lower directory, which is reached by its descriptor from then on.
+
+    Where a user namespace may have no overlay, the layers are copied into the tmpfs.
     """
     layers = [_open_host_directory(path) for path in lower]
     place = _scratch(layers[0], upper_options)
@@ -54,9 +57,28 @@ def root_overlay(
         (b"workdir", upper + b"/work"),
         *overlay_options,
     )
-    _become_root(context, mounts.new_filesystem(b"overlay", options), place)
+    try:
+        root = mounts.new_filesystem(b"overlay", options)
+    except OSError as error:
+        if not overlay_options or error.errno not in _REFUSALS:
+            raise
+        root = _copied(layers, place)
+    _become_root(context, root, place)
     for descriptor in layers:
         os.close(descriptor)
+
+
+_REFUSALS = (errno.EPERM, errno.EACCES, errno.ENODEV, errno.EINVAL, errno.ENOSYS)
+
+
+def _copied(layers: list[int], scratch: int) -> int:
+    """The same, for as many bytes of memory as there are in the layers."""
+    flags = c.O_PATH | c.O_DIRECTORY | c.O_CLOEXEC
+    upper = call("openat", lambda: os.open(b"upper", flags, dir_fd=scratch))
+    copy.layers(layers[::-1], upper)
+    tree = mounts.clone_tree(upper)
+    os.close(upper)
+    return tree
 
 
 def _scratch(place: int, options: tuple[Option, ...]) -> int:

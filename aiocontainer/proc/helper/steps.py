@@ -36,6 +36,7 @@ STEPS: dict[str, Callable[..., Any]] = {
         namespaces.join_cgroups,
         namespaces.be_root_of_user_namespace,
         namespaces.be_traceable,
+        namespaces.forbid_user_namespaces,
         namespaces.unshare,
         namespaces.join_namespace,
         namespaces.join_container,
