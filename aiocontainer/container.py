@@ -43,6 +43,7 @@ from .processes import Processes, starting
 from .statistics import ContainerStats, StatsField, sample
 
 if TYPE_CHECKING:
+    from .intel_rdt import RdtStats
     from .network.parts import NetworkStatus
 
 Status: TypeAlias = Literal["created", "running", "paused", "checkpointed", "stopped"]
@@ -322,6 +323,20 @@ class Container:
         return HotMounts(self.config)
 
     # -- limits and figures ----------------------------------------------------
+
+    def rdt_stats(self) -> dict[str, RdtStats]:
+        """Its share of caches and memory bandwidth, by cache domain:
+        ``{"mon_L3_00": RdtStats(...)}``. Empty without ``intel_rdt`` in its config, or
+        where its class is shared and nothing monitors it alone.
+
+        Raises:
+            UnsupportedFeature: this machine has no resctrl.
+        """
+        if self.config.intel_rdt is None:
+            return {}
+        from .intel_rdt import read_rdt_stats
+
+        return read_rdt_stats(self.config.intel_rdt, self.id)
 
     async def pause(self) -> None:
         """Stop every process, confirmed by the kernel on return; paused is fine.

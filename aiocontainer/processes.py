@@ -278,7 +278,10 @@ class Processes:
                 READY: partial(self._verifier.later, request.settings)
             }
             self._add_agent(stops, request, first.pid)
-            child = await launch(key, plan, [*descriptors, target], cgroup, stops)
+            files = _more_files(self._config, self._name)
+            child = await launch(
+                key, plan, [*descriptors, target], cgroup, stops, more_files=files
+            )
         except BaseException as error:
             spawner.forget(key, at_once=True)
             if cgroup is not None:
@@ -444,6 +447,15 @@ def _killed_for_memory(cgroup: Cgroup | None) -> bool:
     return False
 
 
+def _more_files(config: Config, name: str) -> tuple[str, ...]:
+    """What a later process joins beside its cgroup."""
+    if config.intel_rdt is None:
+        return ()
+    from .intel_rdt import task_files
+
+    return task_files(config.intel_rdt, name)
+
+
 def attachments_of(config: Config, name: str) -> list[Attachment]:
     """What a container of this config has beside processes and cgroup, in order."""
     inner: list[Attachment] = []
@@ -458,6 +470,10 @@ def attachments_of(config: Config, name: str) -> list[Attachment]:
             from .user_networking import UserNetworking
 
             inner.append(UserNetworking(network))
+    if config.intel_rdt is not None:
+        from .intel_rdt import IntelRdtGroup
+
+        inner.append(IntelRdtGroup(config.intel_rdt, name))
     if not config.hooks:
         return inner
     from .hooks import PoststopHooks, ProgramHooks

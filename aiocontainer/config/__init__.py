@@ -11,6 +11,7 @@ from .container import Config, device_rules
 from .devices import DEFAULT_DEVICES, Device
 from .dns import Dns
 from .hooks import Hook, Hooks
+from .intel_rdt import IntelRdt
 from .labels import ApparmorProfile, SelinuxLabel
 from .landlock import Landlock
 from .mounts import (
@@ -114,6 +115,7 @@ __all__ = (
     "HostRootfs",
     "HugepageLimit",
     "IdMapping",
+    "IntelRdt",
     "IoPriority",
     "Landlock",
     "Loopback",

@@ -10,6 +10,7 @@ from .capabilities import Capabilities
 from .cgroup import CgroupSettings
 from .devices import DEFAULT_DEVICES, Device
 from .hooks import Hooks
+from .intel_rdt import IntelRdt
 from .labels import SelinuxLabel
 from .landlock import Landlock
 from .mount_ids import require_mappings
@@ -106,6 +107,8 @@ class Config(ProcessSettings):
     """Propagation of the container's root mount."""
     mount_label: SelinuxLabel | None = None
     """SELinux context of what is in the file systems that are made for it."""
+    intel_rdt: IntelRdt | None = None
+    """Class of service for caches and memory bandwidth; ``None`` is the program's."""
     hooks: Hooks = Hooks()
     """Programs run at turns of the container's life."""
     annotations: Annotated[Mapping[Text, Text], *as_map] = FrozenMap()
@@ -171,6 +174,7 @@ class Config(ProcessSettings):
             rootfs_propagation: Literal[
                 "private", "slave", "shared", "unbindable"
             ] = ...,
+            intel_rdt: IntelRdt | None = ...,
             hooks: Hooks = ...,
             annotations: Mapping[str, str] = ...,
             bundle: StrPath | None = ...,

@@ -161,14 +161,20 @@ async def launch(
     descriptors: list[int],
     cgroup: Cgroup | None,
     stops: Mapping[bytes, handshake.Stop] = handshake.NO_STOPS,
+    *,
+    more_files: tuple[str, ...] = (),
 ) -> handshake.Child:
-    """Have the plan carried out, in a cgroup. Cancellation and errors: `handshake`."""
+    """Have the plan carried out, in a cgroup. The child also writes "0" to
+    ``more_files``. Cancellation and errors: `handshake`."""
     if cgroup is None:
-        return await handshake.start(key, plan, descriptors, stops=stops)
+        return await handshake.start(
+            key, plan, descriptors, join_files=more_files, stops=stops
+        )
     entry = cgroup.entry()
+    join_files = entry.join_files + more_files
     if entry.clone_directory is None:
         return await handshake.start(
-            key, plan, descriptors, join_files=entry.join_files, stops=stops
+            key, plan, descriptors, join_files=join_files, stops=stops
         )
     flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
     directory = os.open(entry.clone_directory, flags)
@@ -177,7 +183,7 @@ async def launch(
             key,
             plan,
             [*descriptors, directory],
-            join_files=entry.join_files,
+            join_files=join_files,
             cgroup=(1 + len(descriptors), entry.clone_fallback),
             stops=stops,
         )

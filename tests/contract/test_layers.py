@@ -33,13 +33,16 @@ ARROWS = {
     "watching": {"statistics"} | ROOMS | MODELS,
     "attachments": set(),
     "hooks": ROOMS | MODELS,
+    "intel_rdt": ROOMS | MODELS,
     "user_networking": ROOMS | MODELS,
-    "processes": {"watching", "attachments", "hooks", "user_networking", "isolation"}
+    "processes": {"watching", "attachments", "user_networking", "isolation"}
+    | {"hooks", "intel_rdt"}
     | ROOMS
     | MODELS,
     "isolation": ROOMS | MODELS,
     "hot_mounts": ROOMS | MODELS,
     "container": {"hot_mounts", "isolation", "processes", "statistics", "watching"}
+    | {"intel_rdt"}
     | ROOMS
     | MODELS,
     "runtime": {"attachments", "container", "processes"} | ROOMS | MODELS,
