@@ -1,7 +1,7 @@
 """A seccomp listener: what waits for an answer, and answering (seccomp_unotify(2)).
 
-None of the calls here waits, if the listener polls as readable before `receive` and
-but for `add_descriptor`.
+None of the calls here waits, if the listener polls as readable before `receive`. Adding
+descriptors to the caller's does, and is in `aiocontainer._sys.seccomp`.
 """
 
 from __future__ import annotations
@@ -15,31 +15,25 @@ from .libc import call
 
 __all__ = (
     "Notification",
-    "add_descriptor",
     "is_waiting",
     "let_continue",
     "receive",
     "respond",
 )
 
-# _IOWR('!', 0, 80), _IOWR('!', 1, 24), _IOW('!', 2, 8) and _IOW('!', 3, 24), of
+# _IOWR('!', 0, 80), _IOWR('!', 1, 24) and _IOW('!', 2, 8), of
 # include/uapi/linux/seccomp.h; the same on all machines that we compile filters for but
 # ppc64le, whose numbers have the directions elsewhere.
 _RECV: Final = 0xC050_2100
 _SEND: Final = 0xC018_2101
 _ID_VALID: Final = 0x4008_2102
-_ADDFD: Final = 0x4018_2103
 
 # struct seccomp_notif: id, pid, flags, and struct seccomp_data: nr, arch, instruction
 # pointer, six arguments.
 _NOTIFICATION: Final = struct.Struct("=QIIiIQ6Q")
 _RESPONSE: Final = struct.Struct("=QqiI")
-_ADDITION: Final = struct.Struct("=QIIII")
 
 _FLAG_CONTINUE: Final = 1
-_ADDFD_SETFD: Final = 1 << 0
-_ADDFD_SEND: Final = 1 << 1
-_O_CLOEXEC: Final = 0o2000000
 
 
 class Notification(NamedTuple):
@@ -84,40 +78,6 @@ def let_continue(listener: int, notification: int) -> bool:
     """Have the kernel carry the call out; False if it waits no more."""
     response = _RESPONSE.pack(notification, 0, 0, _FLAG_CONTINUE)
     return _send(listener, _SEND, response)
-
-
-def add_descriptor(
-    listener: int,
-    notification: int,
-    descriptor: int,
-    *,
-    number: int | None = None,
-    close_on_exec: bool = True,
-    answer: bool = False,
-) -> int | None:
-    """Put a descriptor into the caller's table; its number there, or ``None`` if the
-    call waits no more.
-
-    Waits until the thread has run to take it: as long as its cgroup is throttled.
-
-    Args:
-        listener: the listener.
-        notification: the id of the call.
-        descriptor: ours, of which it gets a duplicate.
-        number: the number that it is to have there, instead of the lowest free one.
-        close_on_exec: whether the program's exec closes it.
-        answer: make the call return the number too, both at once (Linux 5.14).
-    """
-    flags = (_ADDFD_SEND if answer else 0) | (0 if number is None else _ADDFD_SETFD)
-    cloexec = _O_CLOEXEC if close_on_exec else 0
-    addition = _ADDITION.pack(notification, flags, descriptor, number or 0, cloexec)
-    try:
-        made: int = call("ioctl", fcntl.ioctl, listener, _ADDFD, bytearray(addition))
-    except OSError as error:
-        if error.errno in (errno.ENOENT, errno.EINPROGRESS):
-            return None
-        raise
-    return made
 
 
 def _send(listener: int, request: int, argument: bytes) -> bool:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import select
 
 import anyio
 import anyio.lowlevel
 
 from .._sys import notifications
+from ..errors import SetupError
+from ..plan import answers as plans
 from .descriptor import Descriptor
+from .errand import run_errand
 
 
 class Listener(Descriptor):
@@ -54,7 +59,7 @@ class Listener(Descriptor):
     def respond(self, call: int, value: int, code: int) -> bool:
         return self.is_open and notifications.respond(self._number, call, value, code)
 
-    def add_descriptor(
+    async def add_descriptor(
         self,
         call: int,
         descriptor: int,
@@ -63,13 +68,33 @@ class Listener(Descriptor):
         close_on_exec: bool = True,
         answer: bool = False,
     ) -> int | None:
-        if not self.is_open:
-            return None
-        return notifications.add_descriptor(
-            self._number,
-            call,
-            descriptor,
-            number=number,
-            close_on_exec=close_on_exec,
-            answer=answer,
+        """Put a duplicate into the caller's table: its number there, or ``None`` if the
+        call waits no more.
+
+        The kernel waits for the caller to run and take it, which in a cgroup without
+        CPU time may be long: a child of the helper does that, and takes 2 ms.
+
+        Raises:
+            OSError: as ``EMFILE``.
+            ContainerError: the helper was lost.
+        """
+        plan = plans.add_descriptor(
+            call, number, close_on_exec=close_on_exec, answer=answer
         )
+        reader, writer = os.pipe()
+        try:
+            if not self.is_open:
+                return None
+            await run_errand(plan, (self._number, descriptor, writer))
+            return int(os.read(reader, 16))
+        except SetupError as error:
+            cause = error.__cause__
+            if not isinstance(cause, OSError):
+                raise
+            # EINPROGRESS: it has had its answer.
+            if cause.errno in (errno.ENOENT, errno.EINPROGRESS):
+                return None
+            raise OSError(cause.errno, cause.strerror) from error
+        finally:
+            os.close(reader)
+            os.close(writer)

@@ -225,8 +225,7 @@ class SyscallCall:
     ) -> int:
         """Put a descriptor into the caller's table, and leave the call unanswered.
 
-        The kernel waits for the thread to take it, which is at once but in a cgroup
-        that is out of CPU time.
+        Cancelled, it has got it or not.
 
         Returns:
             Its number there: ``number``, replacing what that was, or a free one.
@@ -235,7 +234,7 @@ class SyscallCall:
             ProcessLookupError: the call waits no more.
             OSError: the caller can have no more (EMFILE).
         """
-        made = self._listener.add_descriptor(
+        made = await self._listener.add_descriptor(
             self.id, fd, number=number, close_on_exec=close_on_exec
         )
         if made is None:
@@ -246,13 +245,16 @@ class SyscallCall:
         """See `AddFd`. Where the caller can have no more, its call fails by EMFILE."""
         self._take()
         try:
-            self._listener.add_descriptor(
+            await self._listener.add_descriptor(
                 self.id, fd, close_on_exec=close_on_exec, answer=True
             )
         except OSError as error:
             self._listener.respond(self.id, 0, error.errno or errno.EIO)
             if error.errno != errno.EMFILE:
                 raise
+        except BaseException:
+            self._listener.respond(self.id, 0, errno.EPERM)
+            raise
 
     async def give(self, answer: Answer) -> None:
         """Answer by a record."""

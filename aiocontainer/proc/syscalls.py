@@ -85,11 +85,15 @@ class SyscallStream(AsyncIterator[SyscallCall]):
 
         try:
             async with anyio.create_task_group() as tasks:
-                await slots.acquire()
-                async for call in self:
-                    undecided.add(call)
-                    tasks.start_soon(answer, call)
+                try:
                     await slots.acquire()
+                    async for call in self:
+                        undecided.add(call)
+                        tasks.start_soon(answer, call)
+                        await slots.acquire()
+                except Exception as error:
+                    failed.append(error)
+                    tasks.cancel_scope.cancel()
         finally:
             for call in undecided:  # their tasks were cancelled before they ran
                 call.refuse()

@@ -170,6 +170,28 @@ async def test_a_start_with_a_listener_can_be_cancelled_anywhere(rootfs: Path) -
     assert sweep.points > 5
 
 
+async def test_the_gift_of_a_descriptor_can_be_cancelled_anywhere(rootfs: Path) -> None:
+    """A child of the helper gives it, since the kernel waits for who takes it."""
+    config = asking(rootfs)
+    with open("/dev/null") as file:
+
+        async def life() -> None:
+            async with Container(config) as container:
+                process = await container.start(["mkdir", "/tmp/a"], stderr=PIPE)
+                assert process.syscalls is not None
+                call = await anext(process.syscalls)
+                try:
+                    await call.add_fd(file.fileno())
+                    await call.answer_fd(file.fileno())
+                finally:
+                    call.refuse()
+                await process.wait()
+
+        await life()
+        sweep = await cancel_sweep(life, NothingLeft())
+    assert sweep.points > 10
+
+
 async def test_a_start_with_an_agent_can_be_cancelled_anywhere(
     rootfs: Path, tmp_path: Path
 ) -> None:

@@ -233,6 +233,26 @@ async def test_closing_wakes_who_reads_and_answers_who_waits(config: Config) -> 
     assert err.count(b"not implemented") == 2
 
 
+async def test_closing_ends_who_serves(config: Config) -> None:
+    async with Container(config) as container:
+        process = await container.start(["sleep", "60"])
+        stream = process.syscalls
+        assert stream is not None
+        ended = False
+
+        async def serve() -> None:
+            nonlocal ended
+            with pytest.raises(anyio.ClosedResourceError):
+                await stream.serve(always(Continue()))
+            ended = True
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(serve)
+            await anyio.wait_all_tasks_blocked()
+            await stream.aclose()
+    assert ended
+
+
 async def test_two_readers_are_one_too_many(config: Config) -> None:
     async with Container(config) as container:
         process = await container.start(["sleep", "60"])

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from .answers import AddDescriptor
 from .base import Limits, Option, Passed, Step
 from .files import (
     Bind,
@@ -85,6 +86,7 @@ from .trees import AttachTree, MountCgroups, PrepareTree, Reconfigure, Relabel
 
 __all__ = (
     "VOCABULARY",
+    "AddDescriptor",
     "AttachTree",
     "AwaitGate",
     "BeRootOfUserNamespace",

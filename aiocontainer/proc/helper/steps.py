@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from . import (
+    answers,
     become,
     binds,
     cgroup_mounts,
@@ -50,6 +51,7 @@ STEPS: dict[str, Callable[..., Any]] = {
         become.find_user,
         become.raise_limits,
         become.no_new_privs,
+        answers.add_descriptor,
         become.load_filter,
         lsm.make_landlock,
         lsm.write_attributes,
