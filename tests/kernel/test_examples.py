@@ -27,6 +27,11 @@ SAYS = {
         r" /mnt tmpfs rw",
         r"wants ext4 on /mnt",
     ],
+    "rootless": [
+        r"inside: root with \d range",
+        r"outside: root inside is uid \d+",
+        r"in force:.* no_new_privs .*pidns.* seccomp",
+    ],
     "judge": [
         r"right +accepted",
         r"wrong +wrong answer",

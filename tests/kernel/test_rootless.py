@@ -335,3 +335,15 @@ def test_where_overlays_are_refused_the_layers_are_copied(
     assert "-rw-r-----" in found["copy"]
     assert "/gone: No such file" in found["copy"]
     assert found["copy"].count("low") == 2, "an opaque directory hides what is below"
+
+
+@pytest.mark.parametrize("many", [False, True], ids=["one-id", "sub-ids"])
+def test_the_example_does_what_it_says(many: bool) -> None:
+    example = Path(__file__).parents[2] / "examples/rootless.py"
+    uid = NOBODY if many else NAMELESS
+    done = run_as(example, uid=uid, sub_ids=SUB_IDS if many else "")
+    assert done.returncode == 0, done.stderr
+    assert f"outside: root inside is uid {uid}" in done.stdout
+    assert f"inside: root with {1 + many} range" in done.stdout
+    assert "userns" in done.stdout.rpartition("in force:")[2].split()
+    assert ("userns.range lacks" in done.stdout) is not many
