@@ -209,3 +209,49 @@ def test_a_wrong_model_is_refused_by_its_path(
     with pytest.raises(ConfigError) as caught:
         Config(rootfs="/x", intel_rdt=wrong)  # type: ignore[arg-type]
     assert caught.value.field == f"intel_rdt.{field}"
+
+
+OCI: dict[str, Any] = {
+    "ociVersion": "1.2.1",
+    "root": {"path": "/x"},
+    "process": {"cwd": "/", "args": ["true"]},
+}
+
+
+@pytest.mark.parametrize(
+    ("said", "meant", "written"),
+    [
+        pytest.param({}, IntelRdt(), {}, id="empty"),
+        pytest.param(
+            {
+                "closID": "gold",
+                "schemata": ["L2:0=f"],
+                "l3CacheSchema": "L3:0=f",
+                "memBwSchema": "MB:0=10",
+                "enableMonitoring": True,
+            },
+            IntelRdt(
+                clos_id="gold",
+                schemata=["L2:0=f"],
+                l3_cache_schema="L3:0=f",
+                mem_bw_schema="MB:0=10",
+                enable_monitoring=True,
+            ),
+            None,
+            id="everything",
+        ),
+        pytest.param(
+            {"enableCMT": True, "enableMBM": False},
+            IntelRdt(enable_monitoring=True),
+            {"enableMonitoring": True},
+            id="old names",
+        ),
+    ],
+)
+def test_oci_documents_say_the_same(
+    said: dict[str, Any], meant: IntelRdt, written: dict[str, Any] | None
+) -> None:
+    config = Config.from_oci({**OCI, "linux": {"intelRdt": said}})
+    assert config.intel_rdt == meant
+    document = config.to_oci(["true"])
+    assert document["linux"]["intelRdt"] == (said if written is None else written)

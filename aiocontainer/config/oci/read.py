@@ -8,6 +8,7 @@ from ..document import Node
 from .cgroup_path import CgroupManager, read_cgroup
 from .devices import read_devices
 from .hooks import read_hooks
+from .intel_rdt import read_intel_rdt
 from .mounts import read_mappings, read_mounts
 from .process import read_process, read_program
 from .resources import read_resources
@@ -140,11 +141,12 @@ def _rootfs(top: Node, bundle: str | None) -> dict[str, Any]:
 
 def _linux(linux: Node) -> dict[str, Any]:
     linux.only(*_LINUX)
-    linux.refuse("intelRdt")
     fields: dict[str, Any] = {
         **read_domain(linux),
         "network": _network(linux),
         "time_offsets": read_time_offsets(linux),
+        "intel_rdt": read_intel_rdt(linux.node("intelRdt")),
+        "intel_rdt": read_intel_rdt(linux),
         "namespaces": _namespaces(linux),
         "uid_mappings": read_mappings(linux, "uidMappings"),
         "gid_mappings": read_mappings(linux, "gidMappings"),

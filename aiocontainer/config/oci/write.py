@@ -11,6 +11,7 @@ from aiocontainer.errors import UnsupportedFeature
 from ..kernel_names import DEVICE_NUMBERS
 from .cgroup_path import write_cgroup, write_properties
 from .hooks import write_hooks
+from .intel_rdt import write_intel_rdt
 from .process import LABELS, UNLIMITED
 from .scheduling import write_domain, write_scheduling, write_time_offsets
 from .write_resources import write_resources
@@ -23,7 +24,7 @@ OCI_VERSION: Final = "1.2.1"
 
 _WRITTEN: Final = """
 annotations apparmor_profile bundle capabilities cgroup cwd devices domainname env
-exec_cpu_affinity gid_mappings groups hooks hostname io_priority masked_paths
+exec_cpu_affinity gid_mappings groups hooks hostname intel_rdt intel_rdt io_priority masked_paths
 memory_policy mount_label mounts namespaces network no_new_privs oom_score_adj
 personality pivot_root readonly_paths resources rlimits rootfs rootfs_propagation
 scheduler seccomp selinux_label session_keyring sysctl system_devices system_mounts
@@ -50,7 +51,9 @@ def write_document(
         "root": _root(config["rootfs"]),
         "process": _process(config, args, terminal),
         "mounts": [
-            _mount(mount) for mount in (*config["system_mounts"], *config["mounts"])
+            _mount(f"{field}[{index}]", mount)
+            for field in ("system_mounts", "mounts")
+            for index, mount in enumerate(config[field])
         ],
         "linux": _linux(config),
     }
@@ -146,7 +149,10 @@ def _user(config: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _mount(mount: Mapping[str, Any]) -> dict[str, Any]:
+def _mount(path: str, mount: Mapping[str, Any]) -> dict[str, Any]:
+    for name in ("relabel", "premount_commands", "postmount_commands"):
+        if mount[name]:
+            raise _no_word(f"{path}.{name}")
     document: dict[str, Any] = {
         "destination": mount["destination"],
         "options": list(mount["options"]),
@@ -187,12 +193,15 @@ def _linux(config: Mapping[str, Any]) -> dict[str, Any]:
     linux |= write_domain(config)
     optional = {
         "mountLabel": config["mount_label"],
-        "uidMappings": _mappings(config["uid_mappings"]),
-        "gidMappings": _mappings(config["gid_mappings"]),
-        "timeOffsets": write_time_offsets(config["time_offsets"]),
-        "netDevices": _net_devices(config["network"]),
+        "intelRdt": write_intel_rdt(config["intel_rdt"]),
+        "uidMappings": _mappings(config["uid_mappings"]) or None,
+        "gidMappings": _mappings(config["gid_mappings"]) or None,
+        "timeOffsets": write_time_offsets(config["time_offsets"]) or None,
+        "netDevices": _net_devices(config["network"]) or None,
     }
-    linux |= {name: value for name, value in optional.items() if value}
+    linux |= {name: value for name, value in optional.items() if value is not None}
+    if (rdt := write_intel_rdt(config["intel_rdt"])) is not None:
+        linux["intelRdt"] = rdt
     if (path := _cgroups_path(config["cgroup"])) is not None:
         linux["cgroupsPath"] = path
     if config["seccomp"] is not None:
@@ -238,7 +247,11 @@ def _cgroups_path(cgroup: Mapping[str, Any]) -> str | None:
 
 def _devices(config: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Those that a runtime supplies anyway aren't named."""
-    found = [_device(d) for d in (*config["system_devices"], *config["devices"])]
+    devices = (*config["system_devices"], *config["devices"])
+    for device in devices:
+        if device["host_path"] is not None:
+            raise _no_word("devices", "OCI wants the numbers of a device, not its path")
+    found = [_device(device) for device in devices]
     paths = {device["path"] for device in found}
     for path in DEVICE_NUMBERS:
         if path not in paths:
