@@ -60,6 +60,10 @@ class Child(NamedTuple):
 class _Progress:
     """What has been heard on the init pipe."""
 
+    key: int
+    """What the janitor knows the child by."""
+    indirect: bool
+    """An intermediate clones the child."""
     pid: int = 0
     pidfd: int = -1
     terminal: int | None = None
@@ -152,7 +156,8 @@ async def _start(
     ours, theirs = socket.socketpair(
         socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK
     )
-    progress = _Progress()
+    indirect = bool(plan.go_through or plan.listens or plan.host_steps)
+    progress = _Progress(request[1], indirect)
     server: spawner.Spawner | None = None
     try:
         with theirs:
@@ -220,6 +225,9 @@ def _take(
         case init_pipe.HELLO if progress.pidfd < 0:
             progress.pidfd = received
             progress.pid = int(message[1:]) or _pid_of(received)
+            if progress.indirect:
+                # Before its GO: if we are killed now, it ends by itself, or is ended.
+                spawner.adopt(progress.key, received)
             progress.went = True
             _send(pipe, init_pipe.GO, progress)
         case init_pipe.INTERMEDIATE:

@@ -360,6 +360,14 @@ async def bequeath(
     await send(("inherit", key, will), sockets)
 
 
+def adopt(key: int, pidfd: int) -> None:
+    """Have the janitor end a process that an intermediate has cloned: the spawner knows
+    only of its own."""
+    spawner = _current
+    if spawner is not None:
+        _tell(spawner, key, Watched(pidfd=pidfd))
+
+
 def _tell(spawner: Spawner, key: int, watched: Watched) -> None:
     descriptors = () if watched.pidfd is None else (watched.pidfd,)
     try:

@@ -17,6 +17,7 @@ from aiocontainer.proc import handshake
 from aiocontainer.proc.syscalls import SyscallStream
 from tests.support import leaks
 from tests.support.capabilities import needs
+from tests.support.programs import program
 from tests.support.sweeps import cancel_sweep
 from tests.support.syscalls import MAKING, always, asking, listening, path_of
 
@@ -265,3 +266,31 @@ def spawner_pid() -> int:
     server = spawner.peek()
     assert server is not None
     return server.pid
+
+
+KILLED = """
+import os, sys
+import anyio
+from aiocontainer import Config, Container
+from tests.support.syscalls import listening
+
+async def main():
+    config = Config(rootfs=sys.argv[1], cgroup={"mode": "off"})
+    async with Container(config) as container:
+        await container.start(["sleep", "60"], seccomp=listening("mkdir"))
+        process = await container.start(["sleep", "60"], seccomp=listening("mkdir"))
+        print(process.pid)
+        await process.wait()
+
+anyio.run(main)
+"""
+
+
+async def test_a_program_that_is_killed_leaves_no_process_with_a_listener(
+    rootfs: Path,
+) -> None:
+    """Also without cgroups: the spawner hasn't cloned such a process itself."""
+    with program(KILLED, str(rootfs)) as child:
+        assert int(child.line()) > 0
+        child.kill()
+        assert child.left_behind() == []
