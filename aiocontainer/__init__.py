@@ -35,13 +35,31 @@ if TYPE_CHECKING:
         Dns as Dns,
     )
     from .config import (
+        ExecCpuAffinity as ExecCpuAffinity,
+    )
+    from .config import (
+        Hook as Hook,
+    )
+    from .config import (
+        Hooks as Hooks,
+    )
+    from .config import (
         HostDevice as HostDevice,
     )
     from .config import (
         IdMapping as IdMapping,
     )
     from .config import (
+        IntelRdt as IntelRdt,
+    )
+    from .config import (
+        IoPriority as IoPriority,
+    )
+    from .config import (
         Landlock as Landlock,
+    )
+    from .config import (
+        MemoryPolicy as MemoryPolicy,
     )
     from .config import (
         Mount as Mount,
@@ -51,6 +69,9 @@ if TYPE_CHECKING:
     )
     from .config import (
         Network as Network,
+    )
+    from .config import (
+        Personality as Personality,
     )
     from .config import (
         PublishedPort as PublishedPort,
@@ -68,10 +89,19 @@ if TYPE_CHECKING:
         Route as Route,
     )
     from .config import (
+        Scheduler as Scheduler,
+    )
+    from .config import (
         Seccomp as Seccomp,
     )
     from .config import (
         SyscallRule as SyscallRule,
+    )
+    from .config import (
+        TimeOffset as TimeOffset,
+    )
+    from .config import (
+        TimeOffsets as TimeOffsets,
     )
     from .config import (
         UserNetwork as UserNetwork,
@@ -132,6 +162,7 @@ if TYPE_CHECKING:
     from .errors import (
         UnsupportedFeature as UnsupportedFeature,
     )
+    from .intel_rdt import RdtStats as RdtStats
     from .isolation import Isolation as Isolation
     from .notify import (
         Event as Event,
@@ -182,6 +213,8 @@ if TYPE_CHECKING:
     from .proc.result import ExitReason as ExitReason
     from .proc.result import Result as Result
     from .proc.result import Usage as Usage
+    from .proc.sd_notify import Notification as Notification
+    from .proc.sd_notify import NotificationStream as NotificationStream
     from .proc.stdio import DEVNULL as DEVNULL
     from .proc.stdio import PIPE as PIPE
     from .proc.stdio import STDOUT as STDOUT
@@ -209,21 +242,31 @@ _HOMES = {
         "Config",
         "Device",
         "Dns",
+        "ExecCpuAffinity",
+        "Hook",
+        "Hooks",
         "HostDevice",
         "IdMapping",
+        "IntelRdt",
+        "IoPriority",
         "Landlock",
+        "MemoryPolicy",
         "Mount",
         "Namespaces",
         "Network",
+        "Personality",
         "PublishedPort",
         "Resources",
         "Rlimit",
         "Rootfs",
         "Route",
+        "Scheduler",
         "Seccomp",
+        "SyscallRule",
+        "TimeOffset",
+        "TimeOffsets",
         "UserNetwork",
         "Veth",
-        "SyscallRule",
     ),
     "container": ("Container", "run"),
     "errors": (
@@ -245,6 +288,7 @@ _HOMES = {
         "StatusError",
         "UnsupportedFeature",
     ),
+    "intel_rdt": ("RdtStats",),
     "isolation": ("Isolation",),
     "notify": (
         "Event",
@@ -267,6 +311,7 @@ _HOMES = {
     "runtime": ("KeptContainer", "Listed", "Runtime"),
     "statistics": ("ContainerStats",),
     "proc.result": ("ExitReason", "Result", "Usage"),
+    "proc.sd_notify": ("Notification", "NotificationStream"),
     "proc.stdio": ("DEVNULL", "PIPE", "STDOUT"),
     "proc.syscall_call": (
         "AddFd",

@@ -16,7 +16,14 @@ from .config.intel_rdt import IntelRdt
 from .errors import SetupError, UnsupportedFeature
 from .proc import spawner
 
-__all__ = ("IntelRdtGroup", "RdtStats", "read_rdt_stats", "task_files")
+__all__ = (
+    "IntelRdtGroup",
+    "RdtStats",
+    "Resctrl",
+    "find_resctrl",
+    "read_rdt_stats",
+    "task_files",
+)
 
 _MOUNTS: Final = "/proc/self/mountinfo"
 _FEATURE: Final = "Intel RDT"
