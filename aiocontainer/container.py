@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal, Self, TypeAlias, Unpack
 
 import anyio
 
-from .cgroups import Cgroup
+from .cgroups import CGroup, Cgroup
 from .config import Config, Mount, ProcessChanges, Resources, override
 from .config.base import StrPath
 from .config.units import parse_size
@@ -59,21 +59,27 @@ class Container:
     No task, thread or cancel scope is held open between calls.
     """
 
-    def __init__(self, config: Config, *, id: str | None = None) -> None:
+    def __init__(
+        self, config: Config, *, id: str | None = None, group: CGroup | None = None
+    ) -> None:
         """Check the config; nothing is touched.
 
         Args:
             config: what the container is.
             id: its name, for cgroup and host name; made up when ``None``.
+            group: a group of processes that the container is one of: its limits hold
+                for all of them together. It has to be entered before, and left after.
 
         Raises:
-            ConfigError: a wrong id.
+            ConfigError: a wrong id, or a place of its own besides the group.
             UnsupportedFeature: asked for, but not possible.
         """
         self.config = config
         self.id = secrets.token_hex(6) if id is None else _checked_id(id)
         made_up = id is None and config.cgroup.name is None
-        self._processes = Processes(config, self.id, named_by_us=made_up)
+        if group is not None and (config.cgroup.parent or config.cgroup.mode != "auto"):
+            raise ConfigError("cgroup", "its place is in the group that was given")
+        self._processes = Processes(config, self.id, named_by_us=made_up, group=group)
 
     def __repr__(self) -> str:
         return f"<Container {self.id} {self.status()}>"
@@ -559,6 +565,7 @@ async def run(
     args: Sequence[Arg],
     *,
     id: str | None = None,
+    group: CGroup | None = None,
     **options: Unpack[RunOptions],
 ) -> Result:
     """Run one program in a container of its own, to its end.
@@ -569,10 +576,11 @@ async def run(
         config: what the container is.
         args: program and arguments.
         id: the container's name.
+        group: as for `Container`.
         options: as for `Container.run`.
 
     Raises:
         What `Container.run` raises. Cancelling kills the program.
     """
-    async with Container(config, id=id) as container:
+    async with Container(config, id=id, group=group) as container:
         return await container.run(args, init=False, **options)

@@ -15,7 +15,7 @@ import anyio
 
 from ._sys import pidfd as sys_pidfd
 from .attachments import Attachment, Attachments
-from .cgroups import Cgroup, detect, open_cgroup, within_reach
+from .cgroups import CGroup, Cgroup, detect, open_cgroup, within_reach
 from .config import Config, Loopback, Resources, UserNetwork, device_rules
 from .errors import (
     CgroupError,
@@ -56,6 +56,7 @@ class Processes:
         *,
         named_by_us: bool,
         attached: Sequence[Attachment] = (),
+        group: CGroup | None = None,
     ) -> None:
         """Touch nothing.
 
@@ -64,6 +65,7 @@ class Processes:
             name: its id.
             named_by_us: the id was made up, so it never comes again.
             attached: what comes before, and goes after, all that the config says.
+            group: where its cgroup is made.
 
         Raises:
             UnsupportedFeature: asked for, but not possible.
@@ -78,6 +80,7 @@ class Processes:
         self._config = config
         self._name = name
         self._named_by_us = named_by_us
+        self._group = group
         self._frame = plans.frame(config)
         self._verifier = Verifier(self._frame.config)
         own = attachments_of(self._frame.config, name)
@@ -319,9 +322,14 @@ class Processes:
         """Remove the cgroups of runs that are over and empty by now."""
         self._left[:] = [left for left in self._left if not left.try_remove()]
 
-    async def _make_cgroup(self) -> Cgroup | None:
+    def _open_cgroup(self) -> Cgroup:
         settings = self._config.cgroup
-        cgroup = open_cgroup(detect(), settings, self._name)
+        if self._group is None:
+            return open_cgroup(detect(), settings, self._name)
+        return self._group.cgroup.child(settings.name or self._name, nested=True)
+
+    async def _make_cgroup(self) -> Cgroup | None:
+        cgroup = self._open_cgroup()
         if cgroup.version == 0:
             check_requirements(self.resolved, None)
             _refuse_limits(cgroup, self._config.resources)

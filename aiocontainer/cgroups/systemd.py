@@ -111,7 +111,7 @@ class SystemdCgroup(V2Cgroup):
 
     @property
     def unit(self) -> dict[str, int | str]:
-        """Where the scope is, for who opens it again: whose manager's, in which slice."""
+        """Where the scope is, for who opens it again: its manager and its slice."""
         return {"uid": self._uid, "slice": self._slice}
 
     @property

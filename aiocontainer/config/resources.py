@@ -64,7 +64,8 @@ class MemoryLimits(Model):
     oom_group: Flag | None = None
     """Kill all processes of the cgroup when one would be killed (v2)."""
     check_before_update: Flag = False
-    """Refuse a new limit that is below what is in use, instead of killing."""
+    """Refuse a new limit that is below what is in use, even where killing is allowed
+    (``may_kill`` of `Container.set`). v1 always does."""
 
 
 _CPUSET = re.compile(r"\d{1,5}(-\d{1,5})?(,\d{1,5}(-\d{1,5})?)*", re.ASCII)

@@ -11,6 +11,7 @@ from typing import Any
 import anyio
 import pytest
 
+from aiocontainer import Config, Container, ExitReason, Rootfs, run
 from aiocontainer.cgroups import CGroup, Cgroup, collect, leftovers
 from aiocontainer.config import CgroupSettings, Resources
 from aiocontainer.errors import CgroupError, ConfigError, StatusError
@@ -101,6 +102,46 @@ async def test_limits_hold_for_plain_processes() -> None:
         pids = made.stats().pids
         assert pids is not None
         assert pids.limit == 50
+
+
+async def test_containers_and_processes_in_a_group_share_its_limits(
+    rootfs: Path,
+) -> None:
+    bomb = ["sh", "-c", "x=x; while :; do x=$x$x; done"]
+    swap = Resources(memory={"swap_bytes": 0})
+    async with group(memory="24MiB", resources=swap) as made:
+        process = await made.open_process(["sleep", "60"])
+        config = Config(rootfs=rootfs, pids=32)
+        async with Container(config, group=made) as container:
+            await container.start(["sleep", "60"])
+            assert {process.pid, container.pid} == set(made.pids())
+            assert container.processes() == [container.pid]
+            result = await container.run(bomb)
+            assert result.reason is ExitReason.OOM_KILLED
+            assert (await run(config, ["echo", "hello"], group=made)).stdout
+            pids = (await container.stats()).pids
+            assert pids is not None
+            assert pids.limit == 32
+        assert made.pids() == [process.pid]
+        assert made.oom_kills() == 1
+        process.kill()
+        await process.aclose()
+
+
+async def test_a_container_ends_with_its_group(rootfs: Path) -> None:
+    async with Container(Config(rootfs=rootfs), group=(made := group())) as container:
+        with pytest.raises(StatusError):
+            await container.start(["true"])
+        async with made:
+            await container.start(["sleep", "60"])
+        assert await container.wait() == -signal.SIGKILL
+
+
+def test_a_container_has_one_place() -> None:
+    for place in ({"parent": "x"}, {"mode": "off"}):
+        config = Config(rootfs=Rootfs.host(), cgroup=place)
+        with pytest.raises(ConfigError):
+            Container(config, group=group())
 
 
 async def test_groups_nest_and_share_the_outer_limit() -> None:

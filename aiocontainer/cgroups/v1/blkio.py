@@ -125,6 +125,10 @@ def limits(resources: Resources, read: Reader) -> list[Write]:
                 key = f"{device.major}:{device.minor}"
                 undo = undo_keyed(key, "default")
                 writes.append(Write(file, f"{key} {device.weight}", undo))
+            if device.leaf_weight is not None:  # CFQ's alone
+                value = f"{device.major}:{device.minor} {device.leaf_weight}"
+                file = "blkio.leaf_weight_device"
+                writes.append(Write(file, value, undo=None, optional=True))
     if io.leaf_weight is not None:
         writes.append(Write("blkio.leaf_weight", str(io.leaf_weight), optional=True))
     return writes + _throttles(resources)

@@ -240,7 +240,8 @@ class V2Cgroup:
         with tree.translated(self.directory):
             pending = pending_writes(self.directory, self.paths, resources)
             limit = resources.memory.limit_bytes
-            if isinstance(limit, int) and not may_kill:
+            careful = not may_kill or resources.memory.check_before_update
+            if isinstance(limit, int) and careful:
                 memory.make_room(self.directory, limit)
             self.limits_set += 1
             return perform_or_restore(pending)
