@@ -125,6 +125,19 @@ def test_mount_data_become_options_and_propagation_is_a_list() -> None:
     assert found.system_mounts == ()
 
 
+def test_volumes_are_labelled_and_commands_run_around_mounts() -> None:
+    config = Config.from_libcontainer(sample("2015-bridge"))
+    volume = config.mounts[-1]
+    assert (volume.relabel, config.pivot_dir) == ("Z", "/pivot")
+    command = volume.premount_commands[0]
+    assert (command.path, command.args, command.directory) == (
+        "/bin/true",
+        ("-x",),
+        "/srv",
+    )
+    assert command.env == {"A": "b"}
+
+
 def test_namespaces_are_a_list_or_an_object() -> None:
     listed = Config.from_libcontainer(minimal()).namespaces
     named = {"NEWNS": True, "NEWNET": True, "NEWUTS": True, "NEWPID": False}

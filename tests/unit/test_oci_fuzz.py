@@ -125,12 +125,21 @@ def test_a_mutated_document_is_a_container_or_an_error_of_ours(
     document: dict[str, Any], manager: Any
 ) -> None:
     bundle = only_our_errors(Bundle.read, document, bundle="/b", cgroup_manager=manager)
-    if bundle is not None:
+    # Without a process in it, a document leaves our defaults, which aren't OCI's.
+    if bundle is not None and document.get("process") is not None:
         # What can be read can be said again, or there is no word for it.
         again = only_our_errors(bundle.config.to_oci)
         if again is not None:
             read = Config.from_oci(again, bundle="/b", cgroup_manager=manager)
-            assert read == bundle.config
+            assert differences(read, bundle.config) == {}
+
+
+def differences(one: Config, other: Config) -> dict[str, tuple[Any, Any]]:
+    return {
+        name: (getattr(one, name), getattr(other, name))
+        for name in Config.model_fields
+        if getattr(one, name) != getattr(other, name)
+    }
 
 
 @relaxed

@@ -323,6 +323,9 @@ def test_each_device_of_a_config_may_be_used_in_the_document() -> None:
     }
 
 
+BIND = {"destination": "/v", "source": "/srv/v", "type": "bind"}
+
+
 @pytest.mark.parametrize(
     ("fields", "named"),
     [
@@ -342,6 +345,14 @@ def test_each_device_of_a_config_may_be_used_in_the_document() -> None:
         ({"resources": {"cpu": {"weight": 5}}}, "resources.cpu.weight"),
         ({"parent_death_signal": "KILL"}, "parent_death_signal"),
         ({"namespaces": {"user": "auto"}}, "namespaces.user"),
+        ({"pivot_dir": "/x"}, "pivot_dir"),
+        ({"seccomp": Seccomp(bpf=b"\x06\0\0\0\0\0\xff\x7f")}, "seccomp.bpf"),
+        ({"devices": [{"path": "/x", "host_path": "/dev/y"}]}, "devices"),
+        (
+            {"mounts": [{**BIND, "premount_commands": [{"path": "/x"}]}]},
+            "mounts[0].premount_commands",
+        ),
+        ({"mounts": [{**BIND, "relabel": "z"}]}, "mounts[0].relabel"),
         ({"network": Network.bridge()}, "network[0]"),
         (
             {"scheduler": {"policy": "OTHER", "util_max": 5}},

@@ -4,6 +4,7 @@ import posixpath
 from typing import Any, Final
 
 from ..document import Node
+from ..oci.hooks import read_environment
 
 __all__ = ("read_mount_config", "read_mounts")
 
@@ -48,8 +49,7 @@ def read_mounts(top: Node, folder: str | None) -> list[dict[str, Any]]:
 def _mount(node: Node, folder: str | None) -> dict[str, Any]:
     node.only(*_KNOWN)
     node.refuse(
-        *("extensions", "relabel", "premount_cmds", "postmount_cmds"),
-        *("cleared_flags", "uid_mappings", "gid_mappings", "rec_attr"),
+        *("extensions", "cleared_flags", "uid_mappings", "gid_mappings", "rec_attr")
     )
     kind = node.word("device")
     options = _words(node, node.number("flags", 0, 2**32 - 1) or 0)
@@ -64,7 +64,29 @@ def _mount(node: Node, folder: str | None) -> dict[str, Any]:
         "source": _source(node, folder) if is_bind else node.word("source"),
         "type": kind,
         "options": tuple(options),
+        "relabel": _relabel(node),
+        "premount_commands": tuple(map(_command, node.nodes("premount_cmds"))),
+        "postmount_commands": tuple(map(_command, node.nodes("postmount_cmds"))),
     }
+
+
+def _relabel(node: Node) -> str | None:
+    word = node.word("relabel")
+    if word not in (None, "z", "Z"):
+        raise node.wrong("relabel", "should be z or Z")
+    return word
+
+
+def _command(node: Node) -> dict[str, Any]:
+    node.only("path", "args", "env", "dir")
+    fields: dict[str, Any] = {
+        "path": node.need("path"),
+        "args": tuple(node.words("args")),
+        "env": read_environment(node),
+    }
+    if (directory := node.word("dir")) is not None:
+        fields["directory"] = directory
+    return fields
 
 
 def _destination(node: Node) -> str:
@@ -119,7 +141,6 @@ def _old_mount(node: Node, folder: str | None) -> dict[str, Any]:
     node.only(
         *("type", "source", "destination", "writable", "relabel", "private", "slave")
     )
-    node.refuse("relabel")
     kind = node.need("type")
     if kind not in ("bind", "tmpfs"):
         raise node.wrong("type", "should be bind or tmpfs")
@@ -136,4 +157,5 @@ def _old_mount(node: Node, folder: str | None) -> dict[str, Any]:
         "source": source,
         "type": kind,
         "options": options,
+        "relabel": _relabel(node),
     }

@@ -46,8 +46,14 @@ _PATHS: Final = {
     "resources.memory.swappiness": "cgroups.memory_swappiness",
     "resources.network.priorities": "cgroups.net_prio_ifpriomap",
     "resources.unified": "cgroups.unified",
-    "mounts.type": "mounts.device",
 }
+_MOUNT_WORDS: Final = {
+    ".type": ".device",
+    ".premount_commands": ".premount_cmds",
+    ".postmount_commands": ".postmount_cmds",
+    ".directory": ".dir",
+}
+_MOUNT_WORD: Final = re.compile("|".join(map(re.escape, _MOUNT_WORDS)))
 _WHOLE: Final = frozenset({"cgroups"})
 _NETWORK: Final = re.compile(r"^network\[(\d+)\]")
 _STEP: Final = re.compile(r"\.?([^.\[]+)|(\[[^\]]*\])")
@@ -71,6 +77,8 @@ def _network(index: int, document: Mapping[str, Any]) -> str:
 
 def _path(field: str) -> str:
     """Longest prefix first; indexes stay where they are."""
+    if field.startswith("mounts["):
+        return _MOUNT_WORD.sub(lambda m: _MOUNT_WORDS[m[0]], field)
     steps = [
         (name, "") if name else ("", index) for name, index in _STEP.findall(field)
     ]
@@ -79,9 +87,6 @@ def _path(field: str) -> str:
         theirs = _PATHS.get(plain)
         if theirs is not None and (length == len(steps) or theirs not in _WHOLE):
             indexes = "".join(index for _, index in steps[:length])
-            if "." in theirs and plain.startswith("mounts"):
-                head, _, tail = theirs.partition(".")
-                theirs, indexes = f"{head}{indexes}.{tail}", ""
             rest = "".join(
                 f".{name}" if name else index for name, index in steps[length:]
             )

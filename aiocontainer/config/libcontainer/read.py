@@ -7,6 +7,7 @@ from ..document import Node
 from ..kernel_names import CAPABILITIES, RLIMITS
 from ..oci.cgroup_path import CgroupManager
 from ..oci.hooks import read_environment, read_hooks
+from ..oci.intel_rdt import read_intel_rdt
 from ..oci.scheduling import read_time_offsets
 from .cgroups import read_cgroup, read_resources
 from .devices import read_devices
@@ -39,11 +40,18 @@ _RLIMIT_NAMES: Final = {number: name for name, number in RLIMITS.items()}
 
 # Fields without effect: what they are about isn't needed, or is done anyway.
 _IGNORED: Final = (
-    *("pivot_dir", "version", "labels", "rootless_euid", "rootless_cgroups", "tty"),
+    *("version", "labels", "rootless_euid", "rootless_cgroups", "tty"),
     *("console", "restrict_sys", "working_dir"),
 )
 _KNOWN: Final = (
-    *("no_pivot_root", "parent_death_signal", "rootfs", "readonlyfs", "privatefs"),
+    *(
+        "no_pivot_root",
+        "pivot_dir",
+        "parent_death_signal",
+        "rootfs",
+        "readonlyfs",
+        "privatefs",
+    ),
     *("mounts", "devices", "mount_label", "hostname", "domainname", "namespaces"),
     *("capabilities", "networks", "routes", "cgroups", "apparmor_profile"),
     *("process_label", "rlimits", "additional_groups", "uid_mappings"),
@@ -75,7 +83,7 @@ def read_container(
     """
     top = Node(document)
     top.only(*_KNOWN, *_IGNORED)
-    top.refuse("intel_rdt", "seccomp_config", "syscalls")
+    top.refuse("seccomp_config", "syscalls")
     old = top.node("mount_config")
     fields: dict[str, Any] = {
         "rootfs": _rootfs(top, folder, old),
@@ -91,14 +99,16 @@ def read_container(
         "seccomp": read_seccomp(top.node("seccomp")),
         "rootfs_propagation": _propagation(top),
         "capabilities": _capabilities(top),
+        "pivot_dir": None if (old or top).flag("no_pivot_root") else _pivot_dir(top),
         "no_new_privs": top.flag("no_new_privileges") or False,
         "session_keyring": not top.flag("no_new_keyring"),
         "pivot_root": not (old or top).flag("no_pivot_root"),
         "rlimits": _rlimits(top),
         "hooks": read_hooks(top.node("hooks") or top.node("Hooks")),
-        "time_offsets": _time_offsets(top),
+        "time_offsets": read_time_offsets(top, "time_offsets"),
         "cgroup": read_cgroup(top.part("cgroups"), manager),
         "resources": read_resources(top.part("cgroups")),
+        "intel_rdt": read_intel_rdt(top.node("intel_rdt")),
         **_words(top),
     }
     fields |= _mounts(top, old, folder)
@@ -129,6 +139,11 @@ def _rootfs(top: Node, folder: str | None, old: Node | None) -> dict[str, Any]:
         path = posixpath.join(folder, path or "")
     readonly = top.flag("readonlyfs") if old is None else old.flag("read_only")
     return {"kind": "directory", "path": path, "readonly": readonly or False}
+
+
+def _pivot_dir(top: Node) -> str | None:
+    path = top.word("pivot_dir")
+    return path if path is None or path.startswith("/") else f"/{path}"
 
 
 def _words(top: Node) -> dict[str, Any]:
@@ -260,7 +275,3 @@ def _rlimits(top: Node) -> dict[str, tuple[int | None, int | None]]:
             None if hard == _RLIM_INFINITY else hard,
         )
     return found
-
-
-def _time_offsets(top: Node) -> dict[str, Any]:
-    return read_time_offsets(top, "time_offsets")

@@ -43,6 +43,6 @@ def write_intel_rdt(rdt: Mapping[str, Any] | None) -> dict[str, Any] | None:
         "schemata": list(rdt["schemata"]) or None,
         "l3CacheSchema": rdt["l3_cache_schema"],
         "memBwSchema": rdt["mem_bw_schema"],
-        "enableMonitoring": rdt["enable_monitoring"],
+        "enableMonitoring": rdt["enable_monitoring"] or None,
     }
     return {name: value for name, value in document.items() if value is not None}

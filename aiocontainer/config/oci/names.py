@@ -60,6 +60,8 @@ _PARTS: Final = {
     "bytes_per_s": "rate",
     "operations_per_s": "rate",
     "class_id": "classID",
+    "clos_id": "closID",
+    "l3_cache_schema": "l3CacheSchema",
     "io_class": "class",
     "level": "priority",
     "runtime_ns": "runtime",

@@ -146,7 +146,6 @@ def _linux(linux: Node) -> dict[str, Any]:
         "network": _network(linux),
         "time_offsets": read_time_offsets(linux),
         "intel_rdt": read_intel_rdt(linux.node("intelRdt")),
-        "intel_rdt": read_intel_rdt(linux),
         "namespaces": _namespaces(linux),
         "uid_mappings": read_mappings(linux, "uidMappings"),
         "gid_mappings": read_mappings(linux, "gidMappings"),

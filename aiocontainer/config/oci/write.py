@@ -24,7 +24,7 @@ OCI_VERSION: Final = "1.2.1"
 
 _WRITTEN: Final = """
 annotations apparmor_profile bundle capabilities cgroup cwd devices domainname env
-exec_cpu_affinity gid_mappings groups hooks hostname intel_rdt intel_rdt io_priority masked_paths
+exec_cpu_affinity gid_mappings groups hooks hostname intel_rdt io_priority masked_paths
 memory_policy mount_label mounts namespaces network no_new_privs oom_score_adj
 personality pivot_root readonly_paths resources rlimits rootfs rootfs_propagation
 scheduler seccomp selinux_label session_keyring sysctl system_devices system_mounts
@@ -200,8 +200,6 @@ def _linux(config: Mapping[str, Any]) -> dict[str, Any]:
         "netDevices": _net_devices(config["network"]) or None,
     }
     linux |= {name: value for name, value in optional.items() if value is not None}
-    if (rdt := write_intel_rdt(config["intel_rdt"])) is not None:
-        linux["intelRdt"] = rdt
     if (path := _cgroups_path(config["cgroup"])) is not None:
         linux["cgroupsPath"] = path
     if config["seccomp"] is not None:
