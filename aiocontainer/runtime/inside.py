@@ -191,7 +191,7 @@ class KeptProcesses(Processes):
                 _keep_to_reap(left)
         self.ledger.close()
         self.closed = True
-        reap_let_go()
+        # Not reaped here: a command that ends now leaves that to who comes after it.
 
 
 async def _knock(folder: Folder) -> int | None:
