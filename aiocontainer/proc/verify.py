@@ -61,9 +61,9 @@ class Verifier:
         with _of_living(pid, pidfd):
             _check_rights(pid, rights(self._config, settings))
             spaces = self._spaces and _spaces_of(pid)
-        for name, link in (spaces or {}).items():
-            if self._spaces and link != self._spaces[name]:
-                raise _differs(f"it is not in the container's {name} namespace")
+            for name, link in (spaces or {}).items():
+                if self._spaces and link != self._spaces[name]:
+                    raise _differs(f"it is not in the container's {name} namespace")
 
 
 @contextlib.contextmanager
