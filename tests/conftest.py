@@ -25,6 +25,8 @@ MARKERS = (
     "leaves_behind(reason): not to be leak-checked, and why",
     "slow: takes seconds; left out in the guest",
     "host_only(reason): left out in the guest, and why",
+    "covers(*names, where=None): shows that these fields or features work (see"
+    " tests/support/coverage.py)",
 )
 
 
