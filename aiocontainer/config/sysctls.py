@@ -11,10 +11,19 @@ from .namespaces import Namespaces
 
 __all__ = ("SysctlMap", "require_namespaces", "sysctl_path")
 
+# ipc_sysctls in ipc/ipc_sysctl.c, pid_table in kernel/pid_sysctl.h and pid_namespace.c.
 _IPC: Final = """
-kernel.msgmax kernel.msgmnb kernel.msgmni kernel.sem kernel.shmall kernel.shmmax
-kernel.shmmni kernel.shm_rmid_forced
+kernel.auto_msgmni kernel.msg_next_id kernel.msgmax kernel.msgmnb kernel.msgmni
+kernel.sem kernel.sem_next_id kernel.shm_next_id kernel.shm_rmid_forced kernel.shmall
+kernel.shmmax kernel.shmmni
 """
+# Not kernel.pid_max: before Linux 6.14 that is the whole machine's.
+_PID: Final = "kernel.ns_last_pid vm.memfd_noexec"
+_NAMES: Final = {
+    **dict.fromkeys(_IPC.split(), "ipc"),
+    **dict.fromkeys(_PID.split(), "pid"),
+    "kernel.domainname": "uts",
+}
 _PREFIXES: Final = {"fs.mqueue.": "ipc", "net.": "network", "user.": "user"}
 _PART = re.compile(r"[A-Za-z0-9_@:+/-]+", re.ASCII)
 
@@ -64,10 +73,8 @@ SysctlMap = Annotated[
 
 def _namespace_of(name: str) -> str | None:
     """The field of `Namespaces` whose namespace holds the parameter."""
-    if name in _IPC.split():
-        return "ipc"
-    if name == "kernel.domainname":
-        return "uts"
+    if name in _NAMES:
+        return _NAMES[name]
     for prefix, namespace in _PREFIXES.items():
         if name.startswith(prefix):
             return namespace
