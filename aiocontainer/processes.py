@@ -27,6 +27,7 @@ from .errors import (
 )
 from .isolation import check_requirements
 from .plan import compile as plans
+from .plan.users import IdFacts, is_leased, windows, with_range
 from .proc import spawner
 from .proc.agents import hand_over
 from .proc.handshake import LISTENER, Child, Stop
@@ -37,6 +38,7 @@ from .proc.result import ExitReason, Usage
 from .proc.stdio import DEVNULL, Stdio, open_stdio
 from .proc.uncancelled import uncancelled
 from .proc.verify import Verifier
+from .state.id_ranges import IdRange
 from .watching import Watching
 
 if TYPE_CHECKING:
@@ -81,6 +83,7 @@ class Processes:
         self._name = name
         self._named_by_us = named_by_us
         self._group = group
+        self._ids: IdRange | None = None
         self._frame = plans.frame(config)
         self._verifier = Verifier(self._frame.config)
         own = attachments_of(self._frame.config, name)
@@ -220,6 +223,7 @@ class Processes:
         started = time.monotonic()
         key = next(spawner.keys)
         try:
+            self._lease_ids()
             owner = self._frame.root_owner
             program, descriptors = request.program(stdio, owner)
             attached = self._attachments
@@ -251,6 +255,8 @@ class Processes:
             self.watching.ended(child.pid, ended.status, usage, init=True)
             return usage, (usage.oom_kills or 0) - self.kills_of_runs
 
+        if self._ids is not None:
+            self._ids.belong_to(child.pid)
         process = Process(request.names, child, stdio, key, started, self.kill, finish)
         self.watching.started(process)
         return process
@@ -312,6 +318,18 @@ class Processes:
         self.watching.started(process)
         return process
 
+    def _lease_ids(self) -> None:
+        """Have ids that no other container has, where the config leaves it to us."""
+        if is_leased(self._config):
+            granted = IdFacts.read()
+            ids = IdRange.lease(windows(granted.uids), windows(granted.gids))
+            self._ids = ids
+            self._resolve(with_range(self._config, ids.uid, ids.gid))
+
+    def _resolve(self, config: Config) -> None:
+        self._frame = plans.frame(config)
+        self._verifier = Verifier(self._frame.config)
+
     def left_over(self, cgroup: Cgroup) -> None:
         """A run is over whose cgroup may hold what it left: that is still dying, or
         lives on. Tried again with each later end."""
@@ -371,6 +389,8 @@ class Processes:
         try:
             await self._remove_cgroup()
         finally:
+            if self._ids is not None:
+                self._ids.release()
             await self._attachments.detach()
 
     async def _remove_cgroup(self) -> None:

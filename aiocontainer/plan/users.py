@@ -30,11 +30,13 @@ from .user_network import with_forwarders
 
 __all__ = ("IdFacts", "Ids", "Writers", "resolved", "sub_ids", "writers")
 
+Mappings: TypeAlias = tuple[IdMapping, ...]
 Ids: TypeAlias = tuple[tuple[int, int], ...]
 """Ranges of the host's ids: (first, how many), ..."""
 
-_AUTOMATIC_SIZE: Final = 65_536
-"""Ids that an automatic mapping gives a container, if there are so many."""
+SIZE: Final = 65_536
+"""Ids that an automatic mapping gives a container; without privileges, as far as there
+are so many."""
 
 # Not the caller's PATH: what is found there becomes root by its set-user-id bit.
 _HELPER_PATH: Final = "/usr/bin:/bin:/usr/sbin:/sbin:/run/wrappers/bin:/usr/local/bin"
@@ -114,24 +116,66 @@ def resolve(config: Config, host: HostFacts, ids: Callable[[], IdFacts]) -> Conf
     """`resolved`, for given facts: pure."""
     user = config.namespaces.user
     if host.is_privileged:
-        return config
+        return config if user != "auto" else _leased(config, ids())
     _check_networks(config)
     if user not in ("auto", "host"):
         if user == "new":
             _check_mappings(config, host, ids())
         return config
     _check_joined(config)
-    uids, gids = automatic(host, ids())
+    return _with_mappings(config, *automatic(host, ids()))
+
+
+def windows(ranges: Ids) -> Iterator[int]:
+    """The first ids of all parts of `SIZE` that the ranges have room for."""
+    for first, count in ranges:
+        yield from range(first, first + count - SIZE + 1, SIZE)
+
+
+def is_leased(config: Config) -> bool:
+    """Whether a range of ids is to be had for each container of this config."""
+    return config.namespaces.user == "auto" and HostFacts.read().is_privileged
+
+
+def _leased(config: Config, ids: IdFacts) -> Config:
+    """With the first range that there is, which may be another container's."""
+    uid, gid = (next(windows(ranges), None) for ranges in (ids.uids, ids.gids))
+    if uid is None or gid is None:
+        raise UnsupportedFeature(
+            "namespaces.user: auto",
+            f"/etc/subuid and /etc/subgid grant root no {SIZE} ids",
+            "usermod --add-subuids 1000000-9999999 --add-subgids 1000000-9999999 root",
+        )
+    return with_range(config, uid, gid)
+
+
+def with_range(config: Config, uid: int, gid: int) -> Config:
+    """The config with the `SIZE` ids of users and groups from these on."""
+    sides = (IdMapping(container_id=0, host_id=id, size=SIZE) for id in (uid, gid))
+    return _with_mappings(config, *((side,) for side in sides))
+
+
+def with_mappings_of(config: Config, pid: int) -> Config:
+    """The config with the mappings that a process has, which was made by it.
+
+    Raises:
+        OSError: it is gone.
+    """
+    sides = (_read_map(f"/proc/{pid}/{name}") for name in ("uid_map", "gid_map"))
+    return _with_mappings(config, *sides)
+
+
+def _read_map(path: str) -> Mappings:
+    with open(path) as file:
+        lines = [tuple(map(int, line.split())) for line in file]
+    return tuple(IdMapping(container_id=a, host_id=b, size=n) for a, b, n in lines)
+
+
+def _with_mappings(config: Config, uids: Mappings, gids: Mappings) -> Config:
+    spaces = replace(config.namespaces, user="new")
     return config.model_copy(
-        update={
-            "namespaces": replace(config.namespaces, user="new"),
-            "uid_mappings": uids,
-            "gid_mappings": gids,
-        }
+        update={"namespaces": spaces, "uid_mappings": uids, "gid_mappings": gids}
     )
-
-
-Mappings: TypeAlias = tuple[IdMapping, ...]
 
 
 def automatic(host: HostFacts, ids: IdFacts) -> tuple[Mappings, Mappings]:
@@ -151,7 +195,7 @@ def _laid_out(ranges: Ids) -> Iterator[IdMapping]:
     """The ranges one after the other, from id 1 on."""
     at = 1
     for first, count in ranges:
-        size = min(count, _AUTOMATIC_SIZE - at)
+        size = min(count, SIZE - at)
         if size > 0:
             yield IdMapping(container_id=at, host_id=first, size=size)
             at += size

@@ -15,6 +15,7 @@ from ..cgroups import Cgroup, detect, open_cgroup
 from ..cgroups.saved import reopened
 from ..config import Config
 from ..errors import StatusError
+from ..plan.users import is_leased, with_mappings_of
 from ..proc import spawner
 from ..proc.adopted import AdoptedProcess
 from ..proc.gate import open_gate
@@ -25,6 +26,7 @@ from ..proc.stdio import Stdio
 from ..proc.uncancelled import uncancelled
 from ..processes import Processes
 from ..state import Folder, Record, gate
+from ..state.id_ranges import IdRange
 from .ledger import Ledger
 
 _QUEUE_S: Final = 5.0
@@ -165,10 +167,19 @@ class KeptProcesses(Processes):
             self.watching.ended(init.pid, ended.status, usage, init=True)
             return usage, (usage.oom_kills or 0) - self.kills_of_runs
 
+        if is_leased(self._config):
+            self._take_ids_of(init.pid)
         args = tuple(record.args)
         self.first = AdoptedProcess(init.pid, pidfd, args, self.kill, finish)
         self._all.add(self.first)
         self.watching.started(self.first)
+
+    def _take_ids_of(self, pid: int) -> None:
+        with contextlib.suppress(OSError, ValueError):  # it has just ended
+            config = with_mappings_of(self._config, pid)
+            uids, gids = config.uid_mappings, config.gid_mappings
+            self._ids = IdRange(uids[0].host_id, gids[0].host_id)
+            self._resolve(config)
 
     async def release(self) -> None:
         """End what was started from here beside the container's own program, and know
@@ -189,6 +200,8 @@ class KeptProcesses(Processes):
         for left in (*self._living_on, self.first):
             if left is not None:
                 _keep_to_reap(left)
+        if self._ids is not None:
+            self._ids.let_go()
         self.ledger.close()
         self.closed = True
         # Not reaped here: a command that ends now leaves that to who comes after it.
