@@ -70,6 +70,8 @@ class _Progress:
     listener: int | None = None
     notify: int | None = None
     intermediates: list[int] = field(default_factory=list)
+    has_begun: bool = False
+    """The spawner has done its part, by one of these."""
     failed: bytes | None = None
     refused: OSError | None = None
     """We have no descriptor left for what the child gave."""
@@ -232,6 +234,7 @@ def _take(
             _send(pipe, init_pipe.GO, progress)
         case init_pipe.INTERMEDIATE:
             progress.intermediates.append(received)
+            progress.has_begun = True
         case init_pipe.TERMINAL:
             progress.terminal = received
         case init_pipe.LISTENER:
@@ -315,7 +318,7 @@ async def _collect_intermediates(progress: _Progress) -> None:
 async def _check_spawner(server: spawner.Spawner, progress: _Progress) -> None:
     """Raise if there never was a child because the spawner was lost."""
     is_silent = not progress.pid and progress.failed is None
-    if is_silent and await server.has_ended():
+    if is_silent and not progress.has_begun and await server.has_ended():
         raise spawner.lost(server)
 
 

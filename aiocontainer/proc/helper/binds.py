@@ -64,7 +64,7 @@ def prepare_tree(
     else:
         space = context.descriptors[mapping] if isinstance(mapping, int) else mapping
         tree = id_mapped.clone_tree(
-            source, recursive, follow, space, map_recursive, locked
+            context.pipe, source, recursive, follow, space, map_recursive, locked
         )
     _set_up(tree, attr_set, attr_clr, rec_set, rec_clr, propagation)
     context.trees.append(tree)

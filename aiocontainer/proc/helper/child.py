@@ -130,17 +130,24 @@ def main(
         os._exit(1)
 
 
-def run_host_steps(context: Context, steps: tuple[tuple[Any, ...], ...]) -> list[int]:
+def run_host_steps(
+    context: Context,
+    steps: tuple[tuple[Any, ...], ...],
+    fault: tuple[str, int, int] | None,
+) -> list[int]:
     """Steps that take the host's rights, before there is a child; the trees they made.
 
     A failure is reported, by a number that tells it from the child's steps.
     """
+    if fault is not None and steps:
+        libc.fault = make_fault(*fault)
     for index, (name, *arguments) in enumerate(steps):
         try:
             STEPS[name](context, *arguments)
         except OSError as error:
             wire.report(context.pipe, -2 - index, error)
             os._exit(0)
+    libc.fault = None
     return context.trees
 
 

@@ -12,9 +12,10 @@ import os
 import struct
 
 from ..._sys import constants as c
-from ..._sys import mounts, namespaces
+from ..._sys import libc, mounts, namespaces
 from ..._sys.libc import call, fail
-from .wire import send_descriptor
+from .. import init_pipe
+from .wire import introduce, send_descriptor
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,10 +24,11 @@ if TYPE_CHECKING:
     Space = tuple[bytes, bytes] | int | None
     """The texts for uid_map and gid_map, a namespace's descriptor, or any."""
 
-_TREE, _FAILED = b"t", b"f"
+_TREE, _FAILED, _KNOWN = b"t", b"f", b"k"
 
 
 def clone_tree(
+    pipe: int,
     source: bytes,
     recursive: bool,
     follow: bool,
@@ -39,17 +41,29 @@ def clone_tree(
     With ``space`` its owners are translated by that mapping. With ``locked`` the copy
     is made in a mount namespace that a user namespace owns: attributes that were set
     before can't be cleared again in any such (mount_namespaces(7)).
+
+    The process that lives in it is the program's child, told on the init ``pipe``: it
+    is reaped even if we are killed.
     """
     ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
     kinds = 0 if isinstance(space, int) else c.CLONE_NEWUSER
     if locked and kinds:
         kinds |= c.CLONE_NEWNS
-    pid, pidfd = namespaces.clone(kinds)
+    # Not of pid 1, which may have no siblings, and whose end is that of its children.
+    is_first = os.getpid() == 1
+    pid, pidfd = namespaces.clone(kinds if is_first else kinds | c.CLONE_PARENT)
     if pid == 0:
         ours.close()
-        _live_inside(theirs, space, source, recursive, follow, locked)
+        copy = (source, recursive, follow) if locked else None
+        _live_inside(theirs, -1 if is_first else pipe, space, copy)
     theirs.close()
+    is_known = is_first
     try:
+        if not is_first:
+            hello = init_pipe.encode_hello(init_pipe.INTERMEDIATE, pid)
+            send_descriptor(pipe, hello, pidfd)
+            is_known = True
+            call("send", ours.send, _KNOWN)
         if locked:
             tree = _receive(ours, source)
         else:
@@ -59,9 +73,18 @@ def clone_tree(
         return tree
     finally:
         ours.close()
-        _signal.pidfd_send_signal(pidfd, _signal.SIGKILL)
-        os.waitid(os.P_PIDFD, pidfd, os.WEXITED)
+        if is_known:
+            _end(pidfd)
+        if is_first:
+            os.waitid(os.P_PIDFD, pidfd, os.WEXITED)
         os.close(pidfd)
+
+
+def _end(pidfd: int) -> None:
+    try:
+        _signal.pidfd_send_signal(pidfd, _signal.SIGKILL)
+    except ProcessLookupError:
+        pass  # the program has reaped it
 
 
 def _map_ids(tree: int, space: Space, pidfd: int, recursive: bool) -> None:
@@ -103,25 +126,29 @@ def _receive(pipe: _socket.socket, source: bytes) -> int:
 
 
 def _live_inside(
-    pipe: _socket.socket,
+    side: _socket.socket,
+    pipe: int,
     space: Space,
-    source: bytes,
-    recursive: bool,
-    follow: bool,
-    locked: bool,
+    copy: tuple[bytes, bool, bool] | None,
 ) -> NoReturn:
-    """Be the user namespace until the other side has what it wants."""
+    """Be the user namespace until the other side has what it wants. If that has gone
+    before it could make us known (on ``pipe``; -1: nobody has to), we do it."""
     try:
-        if locked:
+        libc.fault = None
+        if pipe >= 0 and side.recv(1) != _KNOWN:
+            introduce(pipe, init_pipe.INTERMEDIATE)
+            os._exit(0)
+        if copy is not None:
             if isinstance(space, int):
                 namespaces.setns(space, c.CLONE_NEWUSER)
                 namespaces.unshare(c.CLONE_NEWNS)
+            source, recursive, follow = copy
             tree = mounts.clone_tree_at(source, recursive=recursive, follow=follow)
-            send_descriptor(pipe.fileno(), _TREE, tree)
+            send_descriptor(side.fileno(), _TREE, tree)
             os.close(tree)
-        pipe.recv(1)
+        side.recv(1)
     except OSError as error:
-        pipe.send(_FAILED + b"%d" % (error.errno or 0))
-        pipe.recv(1)
+        side.send(_FAILED + b"%d" % (error.errno or 0))
+        side.recv(1)
     finally:
         os._exit(0)

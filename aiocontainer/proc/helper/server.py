@@ -222,7 +222,9 @@ class Spawner:
         go_through, listens, host_steps = before
         try:
             self._trees = child.run_host_steps(
-                child.Context(descriptors, (), self.init_program), host_steps
+                child.Context(descriptors, (), self.init_program),
+                host_steps,
+                fields[-1],
             )
             fields[_PROC_FILES] = _write_own_files(fields[_PROC_FILES])
             self._is_intermediate = True

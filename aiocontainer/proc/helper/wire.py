@@ -63,12 +63,12 @@ def say(context: Context, message: bytes) -> None:
         sock.detach()
 
 
-def introduce(pipe: int) -> None:
+def introduce(pipe: int, kind: bytes = init_pipe.HELLO) -> None:
     """Make ourselves known, in case that the spawner couldn't: who isn't known isn't
     reaped."""
     pidfd = call("pidfd_open", os.pidfd_open, os.getpid())
     try:
-        send_descriptor(pipe, init_pipe.encode_hello(init_pipe.HELLO, 0), pidfd)
+        send_descriptor(pipe, init_pipe.encode_hello(kind, 0), pidfd)
     finally:
         os.close(pidfd)
 
