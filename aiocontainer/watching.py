@@ -45,7 +45,7 @@ class Watching:
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._exits = ExitSource(name)
+        self._exits = ExitSource(name)  # of each stream: all end with the container
         self._hub: EventHub | None = None
         self._samplers: weakref.WeakSet[Sampler[ContainerStats]] = weakref.WeakSet()
         self._first: Process | None = None
@@ -72,14 +72,15 @@ class Watching:
 
     def oom_events(self, cgroup: Cgroup) -> EventStream[Oom]:
         """Kills for want of memory."""
-        return self._opened(cgroup).subscribe(Oom)
+        return self._opened(cgroup).subscribe(Oom, sources=[self._exits])
 
     def memory_pressure(
         self, cgroup: Cgroup, level: PressureLevel
     ) -> EventStream[MemoryPressure | Pressure]:
         """Memory is hard to come by, as either version tells it."""
         source = _pressure_source(cgroup, level)
-        stream = self._opened(cgroup).subscribe(*source.kinds, sources=[source])
+        sources = [source, self._exits]
+        stream = self._opened(cgroup).subscribe(*source.kinds, sources=sources)
         return cast("EventStream[MemoryPressure | Pressure]", stream)
 
     def memory_threshold(
@@ -87,12 +88,14 @@ class Watching:
     ) -> EventStream[MemoryThreshold]:
         """Use crossing a threshold (v1)."""
         source = _threshold_source(cgroup, threshold_bytes)
-        return self._opened(cgroup).subscribe(MemoryThreshold, sources=[source])
+        sources = [source, self._exits]
+        return self._opened(cgroup).subscribe(MemoryThreshold, sources=sources)
 
     def stalls(self, cgroup: Cgroup, trigger: StallTrigger) -> EventStream[Pressure]:
         """A PSI trigger on the container's own pressure file (cgroup2)."""
         source = _stall_source(cgroup, trigger)
-        return self._opened(cgroup).subscribe(Pressure, sources=[source])
+        sources = [source, self._exits]
+        return self._opened(cgroup).subscribe(Pressure, sources=sources)
 
     def samples(
         self,

@@ -17,6 +17,7 @@ _HOMES: Final = {
     "planning": ("plan", "doctor"),
     "acting": ("start", "kill", "pause", "resume", "update", "wait", "rm", "gc"),
     "completion": ("completion",),
+    "nsinit": ("nsinit",),
 }
 _HOME_OF: Final = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -88,6 +88,17 @@ def tell(text: str) -> None:
     """One line on stderr. What isn't printable is escaped: a name may be anybody's."""
     clean = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
     click.echo(f"aiocontainer: {clean}", err=True)
+    for path in _logs:
+        with contextlib.suppress(OSError), open(path, "a", encoding="utf-8") as file:
+            file.write(clean + "\n")
+
+
+_logs: list[str] = []
+
+
+def log_to(path: str) -> None:
+    """Have all that `tell` says added to a file, too."""
+    _logs.append(path)
 
 
 def leave(status: int) -> None:

@@ -99,7 +99,7 @@ async def run_command(
     async with container:
         process = container.init
         assert process is not None
-        return await _supervise(container, process, wiring, timeout, report, begin=True)
+        return await supervise(container, process, wiring, timeout, report, begin=True)
 
 
 async def _leave_alone(
@@ -151,10 +151,10 @@ async def exec_command(
     async with runtime().load(id) as container:
         settings = settings_of(values, tty=tty)
         process = await container.start(args, **wiring.streams, **settings)
-        return await _supervise(container, process, wiring, timeout, report)
+        return await supervise(container, process, wiring, timeout, report)
 
 
-async def _supervise(
+async def supervise(
     container: KeptContainer,
     process: Process,
     wiring: Wiring,

@@ -250,6 +250,31 @@ async def test_a_kill_for_memory_is_seen_by_who_only_watches(runtime, other, roo
         assert await container.wait() == -signal.SIGKILL
 
 
+@needs("cgroup-v1-memory")
+@pytest.mark.parametrize("who", ["owner", "other"])
+@pytest.mark.parametrize(
+    "watch",
+    [
+        pytest.param(lambda container: container.oom_events(), id="oom"),
+        pytest.param(lambda container: container.pressure_events(), id="pressure"),
+        pytest.param(lambda container: container.threshold_events(1), id="threshold"),
+    ],
+)
+async def test_each_stream_ends_with_the_container_if_nobody_waits_for_that(
+    runtime, other, config, watch, who
+):
+    async with (
+        await runtime.create(WEB, config, ["cat"], stdin=PIPE) as container,
+        other.load(WEB) as loaded,
+        watch(container if who == "owner" else loaded) as events,
+    ):
+        await container.start()
+        await container.init.stdin.aclose()
+        with anyio.fail_after(5):
+            async for _ in events:
+                pass
+
+
 async def test_what_was_started_through_it_ends_with_its_block(runtime, other, config):
     async with await runtime.create(WEB, config, SLEEP) as container:
         await container.start()
@@ -389,6 +414,7 @@ async def test_it_may_write_to_a_file(runtime, other, config, tmp_path):
             await loaded.wait()
         await loaded.destroy()
     assert path.read_bytes() == b"out\nerr\n"
+    assert other.list() == []
 
 
 async def test_a_detached_container_without_a_cgroup(runtime, other, rootfs):
@@ -399,6 +425,7 @@ async def test_a_detached_container_without_a_cgroup(runtime, other, rootfs):
         with pytest.raises(UnsupportedFeature):
             await loaded.pause()
         await loaded.destroy()
+    assert other.list() == []
 
 
 # -- nothing is left -------------------------------------------------------------------

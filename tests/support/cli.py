@@ -93,9 +93,9 @@ class Command:
         return os.waitstatus_to_exitcode(status)
 
 
-def run(*args: str, root: str, input: bytes = b"") -> Done:
+def run(*args: str, root: str, input: bytes = b"", cwd: str = "/") -> Done:
     """Run a command line to its end."""
-    with started(*args, root=root) as command:
+    with started(*args, root=root, cwd=cwd) as command:
         chunks: dict[str, list[bytes]] = {"out": [], "err": []}
         os.write(command.descriptors["in"], input)  # less than a pipe holds
         os.close(command.descriptors.pop("in"))
@@ -138,9 +138,11 @@ def _reap_once() -> bool:
 
 
 @contextlib.contextmanager
-def started(*args: str, root: str, tty: bool = False) -> Iterator[Command]:
+def started(
+    *args: str, root: str, tty: bool = False, cwd: str = "/"
+) -> Iterator[Command]:
     """Start a command line, with pipes or a terminal; leaving the block kills it."""
-    command = _on_terminal(args, root) if tty else _on_pipes(args, root)
+    command = (_on_terminal if tty else _on_pipes)(args, root, cwd)
     try:
         yield command
     finally:
@@ -149,11 +151,12 @@ def started(*args: str, root: str, tty: bool = False) -> Iterator[Command]:
             os.close(number)
 
 
-def _on_pipes(args: tuple[str, ...], root: str) -> Command:
+def _on_pipes(args: tuple[str, ...], root: str, cwd: str) -> Command:
     pipes = [os.pipe(), os.pipe(), os.pipe()]
     theirs = (pipes[0][0], pipes[1][1], pipes[2][1])
     pid = os.fork()
     if pid == 0:
+        os.chdir(cwd)
         _be(args, root, theirs)
     for number in theirs:
         os.close(number)
@@ -161,13 +164,14 @@ def _on_pipes(args: tuple[str, ...], root: str) -> Command:
     return Command(pid, ours)
 
 
-def _on_terminal(args: tuple[str, ...], root: str) -> Command:
+def _on_terminal(args: tuple[str, ...], root: str, cwd: str) -> Command:
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 90, 0, 0))
     pid = os.fork()
     if pid == 0:
         os.setsid()
         fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
+        os.chdir(cwd)
         _be(args, root, (slave, slave, slave))
     os.close(slave)
     return Command(pid, {"in": master, "out": master, "err": master})
