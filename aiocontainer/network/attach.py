@@ -7,7 +7,7 @@ from typing import Final
 
 from ..config import BridgeNetwork, Config, HostDevice, Loopback, Route, Veth
 from ..config.network import Attached
-from ..errors import NetworkError
+from ..errors import ContainerError, NetworkError
 from . import links
 from .bridge import BridgePart
 from .device import DevicePart
@@ -57,17 +57,32 @@ class Networking:
         """Nothing is left to do."""
 
     async def detach(self) -> None:
-        """Remove all, the last first; each is tried."""
-        failed: Exception | None = None
-        with step("", "open a netlink socket"), Netlink.open() as host:
+        """Remove all, the last first; each is tried.
+
+        Begun again once where the kernel refuses: what isn't removed now stays.
+        """
+        failed = await self._detach()
+        if failed is not None and failed.__cause__ is not None:
+            failed = await self._detach()
+        if failed is not None:
+            raise failed
+
+    async def _detach(self) -> ContainerError | None:
+        """The first failure."""
+        failed: ContainerError | None = None
+        try:
+            with step("", "open a netlink socket"):
+                host = Netlink.open()
+        except NetworkError as error:
+            return error
+        with host:
             for part in reversed(self._parts):
                 try:
                     with step("", "remove an interface"):
                         await part.detach(host)
-                except NetworkError as error:
+                except ContainerError as error:
                     failed = failed or error
-        if failed is not None:
-            raise failed
+        return failed
 
 
 def _parts(networks: Sequence[Attached], helper: Helper) -> Iterator[Part]:

@@ -56,8 +56,12 @@ class HostEnd:
 
     async def make(self, place: Place, pair: links.Pair, bridge: int | None) -> None:
         """Make the pair; `FileExistsError` where the name is taken."""
-        await links.add_veth(place.host, pair, place.pid, bridge)
-        self.name = pair.name
+        self.name = pair.name  # if the answer is lost, it may be there all the same
+        try:
+            await links.add_veth(place.host, pair, place.pid, bridge)
+        except FileExistsError:
+            self.name = ""
+            raise
         link = await links.find(place.host, pair.name)
         self.index = 0 if link is None else link.index
 

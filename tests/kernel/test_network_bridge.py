@@ -17,7 +17,7 @@ from aiocontainer import (
     Veth,
     run,
 )
-from aiocontainer.network import bridge as bridges
+from aiocontainer.network import bridges
 from tests.support.capabilities import needs
 from tests.support.networks import (
     inside,
@@ -53,7 +53,7 @@ def nothing_left(host):
     sysctl("net/ipv4/ip_forward", "0")
     yield
     assert links() == set()
-    assert bridges._bridges == {}
+    assert bridges.known == {}
 
 
 @contextlib.asynccontextmanager

@@ -1,0 +1,230 @@
+"""The bridges that containers of this program are on: made, shared and removed.
+
+All of this is done while this program has the lock. Of what is interrupted anywhere,
+`leave` finds enough to remove it.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from ..config import BridgeNetwork
+from ..errors import NetworkError
+from . import links
+from .lock import namespace_number
+from .netlink import NLM_F_DUMP, Netlink, Request
+from .nftables import Table
+from .parts import Helper, Interface, Will, step
+
+_ALIAS: Final = "aiocontainer"
+_INTERNAL: Final = "aiocontainer internal"
+"""What we call a bridge of our own, so that the last of us knows it."""
+_OURS: Final = (_ALIAS, _INTERNAL)
+_CANDIDATES: Final = tuple(
+    ipaddress.IPv4Network(f"10.{second}.0.0/20") for second in range(213, 223)
+)
+
+
+@dataclass(slots=True)
+class Bridge:
+    """A bridge that containers of this program are on."""
+
+    index: int
+    name: str
+    is_ours: bool
+    addresses: tuple[Interface, ...]
+    table: Table
+    key: int
+    """What the spawner knows it by."""
+    users: int = 0
+    localnet: bool = False
+    """Packets from 127.0.0.1 are let out to it."""
+
+    def address(self, version: int) -> Interface | None:
+        """Its own address of that IP version."""
+        found = (a for a in self.addresses if a.version == version)
+        return next(found, None)
+
+
+@dataclass(slots=True)
+class Membership:
+    """One container's part in a bridge, from the first attempt on."""
+
+    name: str
+    bridge: Bridge | None = None
+    is_making: bool = False
+    """The bridge may be there by this attempt, and nothing tells that it is ours."""
+
+
+known: dict[tuple[int, int], Bridge] = {}
+"""By namespace and index."""
+cursors: dict[tuple[int, int], int] = {}
+"""Where the last lease was found: addresses that were given back last come last."""
+
+
+def _after_fork() -> None:
+    """A fork of the program is not to keep our tables alive."""
+    for bridge in known.values():
+        bridge.table.close()
+    known.clear()
+
+
+os.register_at_fork(after_in_child=_after_fork)
+
+
+async def join(
+    host: Netlink,
+    config: BridgeNetwork,
+    helper: Helper,
+    lock: str,
+    membership: Membership,
+) -> Bridge:
+    """Be a user of the bridge, which is made if there is none.
+
+    Cancelled or failed, `leave` has to be called all the same.
+    """
+    alias = _INTERNAL if config.internal else _ALIAS
+    with step(config.bridge, "find the bridge"):
+        link = await links.find(host, config.bridge)
+    if link is None:
+        link = await _make(host, config, alias, membership)
+    if link.kind != "bridge":
+        raise NetworkError(link.name, "use the bridge", "it is none")
+    bridge = known.get((namespace_number(), link.index))
+    if bridge is not None:
+        _require_same(config, bridge.addresses, link, alias)
+    else:
+        with step(link.name, "read the addresses"):
+            assigned = await links.addresses(host, link.index)
+        addresses = tuple(one.address for one in assigned)
+        _require_same(config, addresses, link, alias)
+        bridge = await _register(config, helper, lock, link, addresses)
+    bridge.users += 1
+    membership.bridge = bridge
+    return bridge
+
+
+async def leave(host: Netlink, helper: Helper, membership: Membership) -> None:
+    """Undo `join`, whole or half; the last user removes a bridge of ours."""
+    bridge, membership.bridge = membership.bridge, None
+    if bridge is not None:
+        bridge.users -= 1
+    link = await links.find(host, membership.name)
+    if link is not None and link.kind == "bridge":
+        place = (namespace_number(), link.index)
+        bridge = known.get(place)
+        if bridge is not None and bridge.users > 0:
+            return
+        if link.alias in _OURS or membership.is_making:
+            await _remove_unused(host, link.index)
+    membership.is_making = False
+    for place, bridge in tuple(known.items()):
+        if bridge.users == 0:
+            del known[place]
+            helper.forget(bridge.key)
+            bridge.table.close()
+
+
+async def _remove_unused(host: Netlink, index: int) -> None:
+    if await links.count_ports(host, index) == 0:
+        await links.delete(host, index)
+        cursors.pop((namespace_number(), index), None)
+
+
+async def _make(
+    host: Netlink, config: BridgeNetwork, alias: str, membership: Membership
+) -> links.Link:
+    """A new bridge, with all that it is to have."""
+    name = config.bridge
+    addresses = [_first(config.subnet or await _free_subnet(host))]
+    if config.subnet6 is not None:
+        addresses.append(_first(config.subnet6))
+    mac = "02:" + secrets.token_bytes(5).hex(":")
+    with step(name, "make the bridge"):
+        membership.is_making = True
+        await links.add_bridge(host, name, mac, config.mtu)
+        link = await links.find(host, name)
+    if link is None:
+        raise NetworkError(name, "make the bridge", "it has gone")
+    with step(name, "set the bridge up"):
+        await links.set_alias(host, link.index, alias)
+        for address in addresses:
+            assigned = links.Assigned.usual(address)
+            await links.add_address(host, link.index, assigned)
+        await links.set_up(host, link.index)
+        found = await links.find(host, name)
+    membership.is_making = False
+    return found or link
+
+
+def _first(subnet: ipaddress.IPv4Network | ipaddress.IPv6Network) -> Interface:
+    return ipaddress.ip_interface(f"{subnet.network_address + 1}/{subnet.prefixlen}")
+
+
+async def _free_subnet(host: Netlink) -> ipaddress.IPv4Network:
+    with step("", "read the routes"):
+        used = await links.destinations(host)
+    for candidate in _CANDIDATES:
+        if not any(candidate.overlaps(network) for network in used):
+            return candidate
+    reason = f"none of {_CANDIDATES[0]} to {_CANDIDATES[-1]} is free: give a subnet"
+    raise NetworkError("", "choose a subnet", reason)
+
+
+def _require_same(
+    config: BridgeNetwork,
+    addresses: Sequence[Interface],
+    link: links.Link,
+    alias: str,
+) -> None:
+    """Refuse a bridge that isn't as this config wants it."""
+    networks = {address.network for address in addresses}
+    for wanted in (config.subnet, config.subnet6):
+        if wanted is not None and wanted not in networks:
+            has = ", ".join(map(str, networks)) or "no addresses"
+            reason = f"it has {has}, and not {wanted}"
+            raise NetworkError(link.name, "use the bridge", reason)
+    if not any(network.version == 4 for network in networks):
+        raise NetworkError(link.name, "use the bridge", "it has no IPv4 address")
+    if link.alias in _OURS and link.alias != alias:
+        kind = "internal" if link.alias == _INTERNAL else "not internal"
+        raise NetworkError(link.name, "use the bridge", f"it is {kind}")
+
+
+async def _register(
+    config: BridgeNetwork,
+    helper: Helper,
+    lock: str,
+    link: links.Link,
+    addresses: tuple[Interface, ...],
+) -> Bridge:
+    """Make our table for it, and have both removed if we are lost."""
+    is_ours = link.alias in _OURS
+    key = helper.new_key()
+    with step(link.name, "open a socket for nftables"):
+        table = Table(f"aiocontainer-{link.name}-{secrets.token_hex(4)}")
+    try:
+        will = _will(lock, link.index) if is_ours else ()
+        await helper.bequeath(key, will, (table.fileno(),))
+        with step(link.name, "make a table of nftables"):
+            networks = [address.network for address in addresses]
+            await table.create(link.name, networks, internal=config.internal)
+    except BaseException:
+        helper.forget(key)
+        table.close()
+        raise
+    bridge = Bridge(link.index, link.name, is_ours, addresses, table, key)
+    known[namespace_number(), link.index] = bridge
+    return bridge
+
+
+def _will(lock: str, index: int) -> Will:
+    """See `proc.helper.network`."""
+    ports = Request(links.ports_of(index), links.RTM_GETLINK, NLM_F_DUMP)
+    delete = Request(links.deleted(index), links.RTM_DELLINK, 0)
+    return (("bridge", lock, ports.encode(1), delete.encode(2)),)
