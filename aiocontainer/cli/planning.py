@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib
 import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from .going import FAILED, leave, tell, told
+from .going import FAILED, leave, told
 from .options import config_of, config_options
 
 if TYPE_CHECKING:
@@ -60,16 +59,21 @@ def _lines(plan: Plan) -> Iterator[str]:
 @click.command("doctor")
 @click.option("--json", "as_json", is_flag=True, help="For programs to read.")
 def doctor_command(as_json: bool) -> None:
-    """Say what this machine and user can do, what not, and what would help."""
-    try:
-        doctor = importlib.import_module("aiocontainer.doctor")
-    except ModuleNotFoundError:
-        tell("doctor is not part of this version")
-        leave(FAILED)
-    with told():
-        findings = doctor.examine()
-        if as_json:
-            said = [dataclasses.asdict(each) for each in findings]
-            click.echo(json.dumps(said, indent=1, default=str))
-        else:
-            click.echo(doctor.render(findings))
+    """Say what this machine and user can do, what not, and what would help.
+
+    The exit status is 1 if something is lacking without which no container runs.
+
+    \b
+    Examples:
+      aiocontainer doctor
+      aiocontainer doctor --json | jq -r '.[] | select(.works | not) | .name'
+    """
+    from ..checkup import doctor, render
+
+    findings = doctor()
+    if as_json:
+        said = [dataclasses.asdict(each) for each in findings]
+        click.echo(json.dumps(said, indent=1))
+    else:
+        click.echo(render(findings))
+    leave(FAILED if any(each.needed and not each.works for each in findings) else 0)

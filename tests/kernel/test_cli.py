@@ -351,6 +351,16 @@ def test_each_command_has_help_with_examples(root):
     assert "Examples:" in run("run", "--help", root=root).out
 
 
+def test_doctor_says_what_this_machine_can_do(root):
+    done = run("doctor", root=root)
+    assert done.status == 0
+    assert "mount" in done.out
+    names = [
+        each["name"] for each in json.loads(run("doctor", "--json", root=root).out)
+    ]
+    assert len(names) == len(set(names)) > 5
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_shells_can_complete_commands(root, shell):
     assert "_AIOCONTAINER_COMPLETE" in run("completion", shell, root=root).out

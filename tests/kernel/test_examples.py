@@ -32,6 +32,12 @@ SAYS = {
         r"outside: root inside is uid \d+",
         r"in force:.* no_new_privs .*pidns.* seccomp",
     ],
+    "three_programs": [
+        r"started: running as pid \d+",
+        r"watching: \d+ KiB in use",
+        r"ending: three-programs",
+        r"seen: it ended with -9",
+    ],
     "judge": [
         r"right +accepted",
         r"wrong +wrong answer",
