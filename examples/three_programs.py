@@ -41,8 +41,9 @@ async def end() -> None:
         await container.destroy()
 
 
-if len(sys.argv) > 1:
-    anyio.run({"start": start, "watch": watch, "end": end}[sys.argv[1]])
+role = {"start": start, "watch": watch, "end": end}.get(sys.argv[-1])
+if role is not None:
+    anyio.run(role)
 else:
     me = [sys.executable, __file__]
     subprocess.run([*me, "start"], check=True)
