@@ -30,6 +30,7 @@ from . import (
     listeners,
     lockdown,
     netlink,
+    proc_files,
     time_namespace,
     wire,
 )
@@ -38,6 +39,7 @@ from .scheduling import tune
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any, NoReturn
 
 CONTROL = 3
@@ -171,7 +173,8 @@ class Spawner:
                 if descriptors:
                     self.janitor.adopt(key, descriptors.pop())
             case ("netlink", protocol):
-                netlink.send_socket(*descriptors, protocol)
+                pipe, pidfd = descriptors
+                netlink.send_socket(pipe, pidfd, protocol)
             case ("inherit", key, will):
                 self.janitor.inherit(key, will, descriptors)
             case ("forget", stale):
@@ -209,7 +212,8 @@ class Spawner:
         if pid == 0:
             self._intermediate(key, before, fields, descriptors)
         self.janitor.adopt(key, pidfd)
-        hello = init_pipe.encode_hello(init_pipe.INTERMEDIATE, pid)
+        kind = init_pipe.SENDER if before[1] else init_pipe.INTERMEDIATE
+        hello = init_pipe.encode_hello(kind, pid)
         wire.send_descriptor(descriptors[0], hello, pidfd)
 
     def _intermediate(
@@ -226,7 +230,7 @@ class Spawner:
                 host_steps,
                 fields[-1],
             )
-            fields[_PROC_FILES] = _write_own_files(fields[_PROC_FILES])
+            fields[_PROC_FILES] = proc_files.write_inherited(fields[_PROC_FILES])
             self._is_intermediate = True
             tune(0, fields[_TUNINGS])  # inherited
             fields[_TUNINGS] = ()
@@ -247,7 +251,7 @@ class Spawner:
         descriptors: list[int],
         handover: Handover | None = None,
     ) -> None:
-        flags, pid_namespace, cgroup, proc_files, commands, weak, *rest = fields
+        flags, pid_namespace, cgroup, files, commands, weak, *rest = fields
         tunings, time_offsets, join_files, steps, fault = rest
         cgroup_index, cgroup_fallback = cgroup
         opened: list[int] = []
@@ -257,46 +261,32 @@ class Spawner:
                 file = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
                 opened.append(file)
             join = tuple(opened)
-            if proc_files or commands or tunings:
+            if files or commands or tunings:
                 barrier = os.pipe2(os.O_CLOEXEC)
                 opened += barrier
             if cgroup_index is not None and namespaces.clone3_refused:
                 opened.append(os.open(cgroup_fallback, os.O_WRONLY | os.O_CLOEXEC))
                 join, cgroup_index = (*join, opened[-1]), None
-            if pid_namespace is not None:
-                # Only for children to come, so a privileged spawner can go there and
-                # back, and no intermediate process is needed.
-                setns(descriptors[pid_namespace], c.CLONE_NEWPID)
-            own_time = -1
-            try:
-                if time_offsets is not None:
-                    own_time = time_namespace.open_own()
-                    opened.append(own_time)
-                    time_namespace.make(time_offsets)
-                born_in = -1 if cgroup_index is None else descriptors[cgroup_index]
-                if weak and barrier is not None:
-                    # Its files in /proc are then its user's and not root's. Nobody of
-                    # a container can see it yet, and it takes this back in a moment.
-                    identity.set_dumpable(True)
-                share = 0 if handover is None else c.CLONE_FILES
-                pid, pidfd = clone(flags | share | c.CLONE_PARENT, born_in)
-                if pid == 0:
-                    context = child.Context(descriptors, join, self.init_program)
-                    context.handover = handover
-                    context.trees = self._trees
-                    self._be_child(context, barrier, steps, fault)
-            finally:
-                if weak:
-                    identity.set_dumpable(False)
-                if pid_namespace is not None:
-                    setns(self._own_pid_namespace, c.CLONE_NEWPID)
-                if own_time >= 0 and not self._is_intermediate:
-                    setns(own_time, c.CLONE_NEWTIME)
+
+            def be_child() -> NoReturn:
+                context = child.Context(descriptors, join, self.init_program)
+                context.handover = handover
+                context.trees = self._trees
+                self._be_child(context, barrier, steps, fault)
+
+            pid, pidfd = self._clone(
+                flags | (0 if handover is None else c.CLONE_FILES),
+                -1 if cgroup_index is None else descriptors[cgroup_index],
+                -1 if pid_namespace is None else descriptors[pid_namespace],
+                time_offsets,
+                weak and barrier is not None,
+                be_child,
+            )
             self.janitor.adopt(key, pidfd)
             hello = init_pipe.encode_hello(init_pipe.HELLO, pid)
             wire.send_descriptor(descriptors[0], hello, pidfd)
             if barrier is not None:
-                _write_proc_files(str(pid), proc_files)
+                proc_files.write(str(pid), files)
                 tune(pid, tunings)
                 if commands:
                     self._map_ids(key, pid, commands, descriptors[0], barrier[1])
@@ -307,6 +297,42 @@ class Spawner:
         finally:
             for descriptor in opened:
                 os.close(descriptor)
+
+    def _clone(
+        self,
+        flags: int,
+        cgroup: int,
+        pid_namespace: int,
+        time_offsets: bytes | None,
+        dumpable: bool,
+        be_child: Callable[[], NoReturn],
+    ) -> tuple[int, int]:
+        """Clone from where only our children are to go: a privileged spawner can go
+        there and back, and no intermediate process is needed."""
+        own_time = -1
+        if pid_namespace >= 0:
+            setns(pid_namespace, c.CLONE_NEWPID)
+        try:
+            if time_offsets is not None:
+                own_time = time_namespace.open_own()
+                time_namespace.make(time_offsets)
+            if dumpable:
+                # Its files in /proc are then its user's and not root's. Nobody of a
+                # container can see it yet, and it takes this back in a moment.
+                identity.set_dumpable(True)
+            pid, pidfd = clone(flags | c.CLONE_PARENT, cgroup)
+            if pid == 0:
+                be_child()
+            return pid, pidfd
+        finally:
+            if dumpable:
+                identity.set_dumpable(False)
+            if pid_namespace >= 0:
+                setns(self._own_pid_namespace, c.CLONE_NEWPID)
+            if own_time >= 0:
+                if not self._is_intermediate:  # there is no way back for that
+                    setns(own_time, c.CLONE_NEWTIME)
+                os.close(own_time)
 
     def _map_ids(
         self,
@@ -343,33 +369,6 @@ class Spawner:
             child.main(context, barrier[0] if barrier else -1, steps, fault)
         finally:
             os._exit(1)  # whatever happens, it isn't another spawner
-
-
-def _write_own_files(
-    files: tuple[tuple[str, bytes], ...],
-) -> tuple[tuple[str, bytes], ...]:
-    """Write those that a child inherits, while we are on the host; give the others."""
-    own = tuple(file for file in files if file[0] == "oom_score_adj")
-    if own:
-        identity.set_dumpable(True)  # they are root's, or ours
-        try:
-            _write_proc_files("self", own)
-        finally:
-            identity.set_dumpable(False)
-    return tuple(file for file in files if file not in own)
-
-
-def _write_proc_files(pid: str, files: tuple[tuple[str, bytes], ...]) -> None:
-    for name, data in files:
-        path = f"/proc/{pid}/{name}"
-        descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
-        try:
-            os.write(descriptor, data)
-        except OSError as error:
-            error.filename = path
-            raise
-        finally:
-            os.close(descriptor)
 
 
 def _read_all(descriptor: int) -> bytes:
