@@ -171,7 +171,7 @@ _OF_EXEC: Final = frozenset({"execve", "execveat", "exit_group"})
 # What a child calls between loading its filter and its exec, where no_new_privs is off:
 # the filter then has to come before the privileges go.
 _AFTER_EARLY_LOAD: Final = """
-    access brk capset chdir close close_range dup2 dup3 faccessat faccessat2 fcntl
+    accept accept4 access brk capset chdir close close_range dup2 dup3 faccessat faccessat2 fcntl
     fcntl64 getcwd getpid getsockname mmap mmap2 mremap munmap newfstatat fstatat64
     pidfd_open prctl prlimit64 recv recvfrom rt_sigprocmask rt_sigreturn send sendmsg
     sendto setgroups setgroups32 setresgid setresgid32 setresuid setresuid32 stat stat64

@@ -156,6 +156,7 @@ def first(
         tunings=settle.settle(settings).tunings if tuned else (),
         time_offsets=container.time_offsets,
         listens=settle.settle(settings).listens,
+        gated=program.gate is not None,
         host_steps=container.host_steps,
     )
 

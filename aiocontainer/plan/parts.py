@@ -54,6 +54,8 @@ class Plan:
     """The spawner may write these files as their owner only: see there."""
     listens: bool = False
     """The filter has a listener, which is to be sent."""
+    gated: bool = False
+    """The child waits at a gate, and who opens that gets the listener."""
     tunings: tuple[tuple[Any, ...], ...] = ()
     """Done to the child by the spawner: what takes the host's own capabilities, for who
     is born in a user namespace. See `aiocontainer.proc.helper.scheduling.tune`."""

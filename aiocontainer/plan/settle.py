@@ -89,10 +89,6 @@ def process(
         UnsupportedFeature: a capability that this program can't give.
     """
     settled = settle(settings)
-    if settled.listens and program.gate is not None:
-        raise UnsupportedFeature(
-            "NOTIFY", "the listener of a program that is started later has no receiver"
-        )
     if not tuned:  # a user namespace of its own has them all
         _check_held(settled.capabilities)
     yield settled.find_user

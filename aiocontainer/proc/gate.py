@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 
 import anyio
@@ -11,7 +12,7 @@ from . import init_pipe
 from .handshake import add_cause
 
 
-async def open_gate(connection: int, program: str) -> None:
+async def open_gate(connection: int, program: str) -> int | None:
     """Have the process on the other side of a connection execute its program.
 
     Returns once the program runs: its exec closes the connection. It can't be waited
@@ -22,6 +23,9 @@ async def open_gate(connection: int, program: str) -> None:
         connection: to the gate; taken over.
         program: its name, for the error.
 
+    Returns:
+        The listener of its filter, the caller's to close, if it has one.
+
     Raises:
         ExecError: it can't be executed.
         SetupError: another step failed.
@@ -29,17 +33,27 @@ async def open_gate(connection: int, program: str) -> None:
     """
     with socket.socket(fileno=connection) as pipe:
         pipe.setblocking(False)
+        listener: int | None = None
         try:
             pipe.send(init_pipe.GO)
             while True:
                 await anyio.wait_readable(pipe)
-                if not (message := pipe.recv(init_pipe.MAX_MESSAGE)):
-                    return
+                message, numbers, _, _ = socket.recv_fds(
+                    pipe, init_pipe.MAX_MESSAGE, 1, socket.MSG_CMSG_CLOEXEC
+                )
+                if numbers:
+                    listener = numbers[0]
+                if not message:
+                    return listener
                 if message[:1] == init_pipe.FAILED:
                     raise _failure(message, program)
-        except (BrokenPipeError, ConnectionResetError) as error:
-            reason = "the process behind the gate has ended"
-            raise HandshakeError(reason) from error
+        except BaseException as error:
+            if listener is not None:
+                os.close(listener)
+            if isinstance(error, BrokenPipeError | ConnectionResetError):
+                reason = "the process behind the gate has ended"
+                raise HandshakeError(reason) from error
+            raise
 
 
 def _failure(message: bytes, program: str) -> ContainerError:

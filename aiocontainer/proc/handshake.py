@@ -54,6 +54,9 @@ class Child(NamedTuple):
     """The listener of its filter, the caller's to close."""
     notify: int | None = None
     """The socket of its notifications, the caller's to close."""
+    sender: int = -1
+    """Pidfd of a child that will send the listener to who opens the gate, and ends
+    then, or with the process; the caller's to reap."""
 
 
 @dataclass(slots=True)
@@ -70,6 +73,8 @@ class _Progress:
     listener: int | None = None
     notify: int | None = None
     intermediates: list[int] = field(default_factory=list)
+    sender: int = -1
+    """One of the intermediates."""
     has_begun: bool = False
     """The spawner has done its part, by one of these."""
     failed: bytes | None = None
@@ -171,9 +176,10 @@ async def _start(
             if progress.stopped is not None and progress.pidfd >= 0:
                 await _let_go_on(ours, progress, stops)
         if progress.executed:
+            sender = progress.sender if plan.gated else -1
             if progress.intermediates:
-                await uncancelled(lambda: _collect_intermediates(progress))
-            if plan.listens and progress.listener is None:
+                await uncancelled(lambda: _collect_intermediates(progress, sender))
+            if plan.listens and progress.listener is None and sender < 0:
                 raise HandshakeError("the listener of the filter was lost")
             if progress.listener is not None and LISTENER in stops:
                 await stops[LISTENER](progress.pid, progress.listener)
@@ -185,6 +191,7 @@ async def _start(
                 progress.terminal,
                 progress.listener,
                 progress.notify,
+                sender,
             )
         await uncancelled(lambda: _collect(progress))
         await _check_spawner(server, progress)
@@ -234,6 +241,9 @@ def _take(
             _send(pipe, init_pipe.GO, progress)
         case init_pipe.INTERMEDIATE:
             progress.intermediates.append(received)
+        case init_pipe.SENDER:
+            progress.intermediates.append(received)
+            progress.sender = received
             progress.has_begun = True
         case init_pipe.TERMINAL:
             progress.terminal = received
@@ -309,10 +319,13 @@ async def _collect(progress: _Progress) -> None:
         progress.notify = None
 
 
-async def _collect_intermediates(progress: _Progress) -> None:
-    while progress.intermediates:
-        await _await_end(progress.intermediates[-1])
-        _close(progress.intermediates.pop())
+async def _collect_intermediates(progress: _Progress, but: int = -1) -> None:
+    """Reap them, but for one that lives on."""
+    for pidfd in [*progress.intermediates]:
+        if pidfd != but:
+            await _await_end(pidfd)
+            progress.intermediates.remove(pidfd)
+            os.close(pidfd)
 
 
 async def _check_spawner(server: spawner.Spawner, progress: _Progress) -> None:

@@ -73,6 +73,7 @@ class Process(abc.Process):
         self._syscalls = (
             None if child.listener is None else SyscallStream(child.listener)
         )
+        self._sender = child.sender
         self._stdio = stdio
         self._key = key
         self._started = started
@@ -336,6 +337,21 @@ class Process(abc.Process):
         """
         if not self.ended:
             await uncancelled(lambda: self._end(cause))
+        if self._sender >= 0:
+            await uncancelled(self.reap_sender)
+
+    async def reap_sender(self) -> None:
+        """Reap who was to send the listener: it ends with the exec, or with this."""
+        with anyio.move_on_after(KILL_PATIENCE_S):
+            while self._sender >= 0 and sys_pidfd.reap(self._sender) is None:
+                await anyio.wait_readable(self._sender)
+            if self._sender >= 0:
+                os.close(self._sender)
+                self._sender = -1
+
+    def listen(self, listener: int) -> None:
+        """For `KeptContainer` alone: it was started, and this came of it."""
+        self._syscalls = SyscallStream(listener)
 
     async def _end(self, cause: ExitReason) -> None:
         with anyio.move_on_after(KILL_PATIENCE_S):

@@ -18,6 +18,7 @@ from ..errors import StatusError
 from ..plan.users import is_leased, with_mappings_of
 from ..proc import spawner
 from ..proc.adopted import AdoptedProcess
+from ..proc.agents import hand_over
 from ..proc.gate import open_gate
 from ..proc.launch import Request, start_slots, usage_of
 from ..proc.process import Process
@@ -125,12 +126,28 @@ class KeptProcesses(Processes):
             if connection is None:
                 status = "stopped" if self.ended else "running"
                 raise StatusError(status, "start")
-            await open_gate(connection, first.args[0])
+            listener = await open_gate(connection, first.args[0])
             gate.remove(folder)
+            await self._take_listener(first, listener)
             await self._attachments.started(first.pid)
         finally:
             folder.close()
         return first
+
+    async def _take_listener(self, first: Process, listener: int | None) -> None:
+        """Give the listener of its filter to who is to have it."""
+        seccomp = self._config.seccomp
+        if listener is not None and seccomp is not None and seccomp.listener_path:
+            try:
+                await hand_over(seccomp, self._name, None, first.pid, listener)
+            except BaseException:
+                await first.end()
+                raise
+            finally:
+                os.close(listener)
+        elif listener is not None:
+            first.listen(listener)
+        await first.reap_sender()
 
     async def _make_run_cgroup(self, key: int) -> Cgroup | None:
         """As before, but of a name that no other program takes, and gone with this one:

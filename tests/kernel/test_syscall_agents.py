@@ -2,9 +2,7 @@
 
 import contextlib
 import errno
-import json
 import os
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,12 +12,18 @@ import pytest
 
 from aiocontainer import PIPE, Config, Container, Continue, SetupError, run
 from aiocontainer.proc import handshake
-from aiocontainer.proc.syscalls import SyscallStream
-from tests.support import leaks
+from tests.support.agents import Agent
 from tests.support.capabilities import needs
 from tests.support.programs import program
 from tests.support.sweeps import cancel_sweep
-from tests.support.syscalls import MAKING, always, asking, listening, path_of
+from tests.support.syscalls import (
+    MAKING,
+    NothingLeft,
+    always,
+    asking,
+    listening,
+    path_of,
+)
 
 pytestmark = [
     pytest.mark.anyio,
@@ -31,30 +35,6 @@ pytestmark = [
 def anyio_backend() -> Any:
     """What is tested is the same on every event loop."""
     return "asyncio", {}
-
-
-class Agent:
-    """A socket that listeners are sent to."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = str(path)
-        self._socket = socket.socket(socket.AF_UNIX)
-        self._socket.bind(self.path)
-        self._socket.listen()
-        self._socket.setblocking(False)
-
-    async def receive(self) -> tuple[dict[str, Any], SyscallStream]:
-        """One connection: its message, and the listener that came with it."""
-        await anyio.wait_readable(self._socket)
-        connection = self._socket.accept()[0]
-        with connection:
-            data, numbers, _, _ = socket.recv_fds(connection, 65536, 10)
-            assert connection.recv(1) == b"", "one message, and then the end"
-        assert len(numbers) == 1
-        return json.loads(data), SyscallStream(numbers[0])
-
-    def close(self) -> None:
-        self._socket.close()
 
 
 @pytest.fixture
@@ -147,16 +127,6 @@ async def test_the_init_of_a_container_has_an_agent_too(
 
 
 # -- starts that are disturbed ---------------------------------------------------------
-
-
-class NothingLeft:
-    """That all is as it was when this was made."""
-
-    def __init__(self) -> None:
-        self.before = leaks.take()
-
-    def __call__(self, point: int) -> None:
-        assert leaks.find(self.before) == [], f"disturbed at {point}"
 
 
 async def test_a_start_with_a_listener_can_be_cancelled_anywhere(rootfs: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from aiocontainer import Config, Mount, Seccomp, SyscallCall, SyscallRule, run
 from aiocontainer.proc.syscall_call import Answer
 
+from . import leaks
 from .inside import PYTHON, PYTHON_ROOT
 
 MAKING = ("mkdir", "mkdirat")
@@ -53,3 +54,13 @@ async def told(config: Config, source: str, **options: Any) -> Any:
     result = await run(config, args, timeout=20, **options)
     assert result.returncode == 0, result
     return json.loads(result.stdout)
+
+
+class NothingLeft:
+    """That all is as it was when this was made."""
+
+    def __init__(self) -> None:
+        self.before = leaks.take()
+
+    def __call__(self, point: int) -> None:
+        assert leaks.find(self.before) == [], f"disturbed at {point}"

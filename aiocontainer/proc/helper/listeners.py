@@ -55,6 +55,7 @@ def send(
     if code:
         name = steps[-1][1][0] if steps[-1][0] == "execute" else b""
         error = OSError(code, os.strerror(code), name)
+        error.add_note("from execve(2)")
         wire.report(pipe, len(steps) - 1, error)
     elif listener >= 0:
         wire.send_descriptor(pipe, init_pipe.LISTENER, listener)
