@@ -111,7 +111,7 @@ def require_mappings(
             mappings = mount_mappings(mount, uids, gids)
         except ConfigError as error:
             raise ConfigError(f"{field}[{index}].{error.field}", error.reason) from None
-        if "@" in mount.parsed.id_ranges and user not in ("new", "host"):
+        if "@" in mount.parsed.id_ranges and user.startswith("/"):
             reason = "ranges can't be relative to a mapping that isn't known"
             raise ConfigError(f"{field}[{index}].options", reason)
         if mappings is None and user == "host":

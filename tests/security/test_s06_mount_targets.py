@@ -77,6 +77,11 @@ def swapping(swapper: Path, one: Path, other: Path) -> Iterator[list[int]]:
 TARGET = "/vol/target"
 OTHER = "vol/other"
 
+
+def bound(source: Path, destination: str, *words: str) -> Mount:
+    return Mount(destination=destination, source=source, options=["bind", *words])
+
+
 ATTACKS: list[Any] = [
     pytest.param(
         lambda volume: {"mounts": [Mount.bind(volume, TARGET)]}, id="directory"
@@ -118,6 +123,39 @@ ATTACKS: list[Any] = [
     ),
     pytest.param(lambda volume: {"cwd": TARGET}, id="working directory"),
     pytest.param(
+        lambda volume: {"mounts": [bound(volume, TARGET, "dest-nofollow")]},
+        id="destination itself",
+    ),
+    pytest.param(
+        lambda volume: {
+            "mounts": [bound(volume / "file", f"{TARGET}/file", "dest-nofollow")]
+        },
+        id="destination below",
+    ),
+    pytest.param(
+        lambda volume: {
+            "mounts": [bound(volume / "link", f"{TARGET}/new", "copy-symlink")]
+        },
+        id="copied link",
+    ),
+    pytest.param(
+        lambda volume: {
+            "mounts": [bound(volume, f"{TARGET}/it", "idmap=uids=0-7-1;gids=0-7-1")]
+        },
+        id="id-mapped",
+    ),
+    pytest.param(
+        lambda volume: {"mounts": [Mount(destination=TARGET, type="cgroup")]},
+        id="cgroups",
+    ),
+    pytest.param(
+        lambda volume: {
+            "mounts": [Mount(destination=TARGET, options=["ro", "noexec"])]
+        },
+        id="changed",
+    ),
+    pytest.param(lambda volume: {"pivot_dir": TARGET}, id="pivot dir"),
+    pytest.param(
         lambda volume: {
             "mounts": [Mount(destination=TARGET, type="proc")],
             "system_mounts": [],
@@ -142,6 +180,7 @@ async def test_the_host_is_unharmed_while_a_target_is_a_link_half_of_the_time(
     volume = tmp_path / "volume"
     volume.mkdir()
     (volume / "file").write_text("the volume's")
+    (volume / "link").symlink_to("file")
     target = own_rootfs / TARGET.lstrip("/")
     (target / "directory").mkdir(parents=True)
     (target / "file").write_text("the image's")
