@@ -72,7 +72,9 @@ def open_cgroup(
         cgroup = _open_v2(layout, name, place, required)
     else:
         cgroup = _open_v1(layout, name, place, required, controllers is None)
-    if asked == "auto" and os.geteuid() and not _may_make(cgroup):
+    # Root in a user namespace may be nobody here. On v1 that is found out later.
+    may_lack = mode == "v2" or os.geteuid() != 0
+    if asked == "auto" and may_lack and not _may_make(cgroup):
         return NoCgroup(name, required)
     return cgroup
 

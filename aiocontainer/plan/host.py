@@ -43,6 +43,8 @@ class HostFacts:
     """The program's own system calls are filtered, and so those of all it starts."""
     is_initial: bool
     """The program is in the initial user namespace, where devices can be made."""
+    denies_groups: bool
+    """setgroups(2) is denied in the program's user namespace."""
     capabilities: int
     """Bit mask: all that this kernel knows. A new user namespace gives all of them."""
 
@@ -68,6 +70,7 @@ class HostFacts:
             no_new_privs=status.get("NoNewPrivs", "0").strip() == "1",
             is_filtered=status.get("Seccomp", "0").strip() != "0",
             is_initial=_is_initial_user_namespace(),
+            denies_groups=_read("/proc/self/setgroups").strip() == "deny",
             capabilities=(2 << last) - 1,
         )
 
@@ -79,11 +82,16 @@ def _fields(path: str) -> dict[str, str]:
 
 def _is_initial_user_namespace() -> bool:
     """Only there every id stands for itself (user_namespaces(7))."""
+    return _read("/proc/self/uid_map").split() in ([], ["0", "0", "4294967295"])
+
+
+def _read(path: str) -> str:
+    """Empty with a kernel that has no user namespaces."""
     try:
-        with open("/proc/self/uid_map") as file:
-            return file.read().split() == ["0", "0", "4294967295"]
-    except FileNotFoundError:  # a kernel without user namespaces
-        return True
+        with open(path) as file:
+            return file.read()
+    except FileNotFoundError:
+        return ""
 
 
 @dataclass(frozen=True, slots=True)

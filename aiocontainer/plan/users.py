@@ -51,6 +51,9 @@ class IdFacts:
     newuidmap: str | None
     """Absolute path, if it is installed and would work for this program."""
     newgidmap: str | None
+    own_uids: Ids = ()
+    """All that there are in the program's own user namespace."""
+    own_gids: Ids = ()
 
     @staticmethod
     @cache
@@ -65,12 +68,21 @@ class IdFacts:
             sub_ids("/etc/subgid", names),
             shutil.which("newuidmap", path=_HELPER_PATH) if works else None,
             shutil.which("newgidmap", path=_HELPER_PATH) if works else None,
+            _own_ids("/proc/self/uid_map"),
+            _own_ids("/proc/self/gid_map"),
         )
 
     @property
     def has_helpers(self) -> bool:
         """More than one id can be mapped by a user without privileges."""
         return bool(self.newuidmap and self.newgidmap)
+
+
+def _own_ids(path: str) -> Ids:
+    try:
+        return tuple(sorted((m.container_id, m.size) for m in _read_map(path)))
+    except OSError:
+        return ()
 
 
 def _name_of(uid: int) -> tuple[str, ...]:
@@ -115,8 +127,11 @@ def resolved(config: Config) -> Config:
 def resolve(config: Config, host: HostFacts, ids: Callable[[], IdFacts]) -> Config:
     """`resolved`, for given facts: pure."""
     user = config.namespaces.user
-    if host.is_privileged:
+    if host.is_privileged and host.is_initial:
         return config if user != "auto" else _leased(config, ids())
+    if host.is_privileged:
+        nested = user in ("auto", "host")
+        return _with_mappings(config, *_identity(host, ids())) if nested else config
     _check_networks(config)
     if user not in ("auto", "host"):
         if user == "new":
@@ -132,9 +147,27 @@ def windows(ranges: Ids) -> Iterator[int]:
         yield from range(first, first + count - SIZE + 1, SIZE)
 
 
+def _identity(host: HostFacts, ids: IdFacts) -> tuple[Mappings, Mappings]:
+    """All ids of the user namespace that the program is root in, as they are there.
+
+    In a further one, since in its own it could make no device, and no overlay that
+    keeps trusted attributes.
+    """
+    sides = []
+    for granted, own in ((ids.own_uids, host.uid), (ids.own_gids, host.gid)):
+        if granted[:1] and granted[0][0] == 0:
+            found = (IdMapping(container_id=a, host_id=a, size=n) for a, n in granted)
+            sides.append(tuple(found))
+        else:
+            sides.append((IdMapping(container_id=0, host_id=own, size=1),))
+    return sides[0], sides[1]
+
+
 def is_leased(config: Config) -> bool:
     """Whether a range of ids is to be had for each container of this config."""
-    return config.namespaces.user == "auto" and HostFacts.read().is_privileged
+    host = HostFacts.read()
+    automatic = config.namespaces.user == "auto"
+    return automatic and host.is_privileged and host.is_initial
 
 
 def _leased(config: Config, ids: IdFacts) -> Config:
@@ -295,11 +328,8 @@ class Writers:
     """Files in ``/proc/<child>/`` that the spawner writes."""
     commands: tuple[tuple[bytes, ...], ...] = ()
     """Or programs that it runs, each as (path, arguments after the child's pid...)."""
-
-    @property
-    def denies_groups(self) -> bool:
-        """Processes keep the groups that the program has."""
-        return any(name == "setgroups" for name, _ in self.files)
+    denies_groups: bool = False
+    """Processes keep the groups that the program has."""
 
 
 def writers(config: Config, host: HostFacts, ids: Callable[[], IdFacts]) -> Writers:
@@ -309,10 +339,10 @@ def writers(config: Config, host: HostFacts, ids: Callable[[], IdFacts]) -> Writ
         ("uid_map", _lines(config.uid_mappings)),
     )
     if host.is_privileged:
-        return Writers(files)
+        return Writers(files, denies_groups=host.denies_groups)
     if is_own_alone(config, host):
         # Or a group could be left whose members are refused a file (CVE-2014-8989).
-        return Writers((("setgroups", b"deny"), *files))
+        return Writers((("setgroups", b"deny"), *files), denies_groups=True)
     known = ids()
     assert known.newuidmap is not None  # by `resolve`
     assert known.newgidmap is not None

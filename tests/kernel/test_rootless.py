@@ -246,6 +246,14 @@ def test_helpers_that_give_nothing_are_not_asked(rootfs: Path) -> None:
     assert done.stdout.split() == ["0", str(NOBODY), "1"], done.stderr
 
 
+@pytest.mark.parametrize("many", [False, True], ids=["one-id", "sub-ids"])
+def test_root_of_a_user_namespace_is_served_too(rootfs: Path, many: bool) -> None:
+    into = ["unshare", "--user", "--map-root-user", *(["--map-auto"] if many else [])]
+    told = run_as(SIMPLE, str(rootfs), sub_ids=SUB_IDS, prefix=into)
+    sizes = [int(word) for word in told.stdout.split()[2::3]]
+    assert sum(sizes) > 60_000 if many else sizes == [1], told
+
+
 def stand_in(folder: Path, script: str) -> list[str]:
     """Commands that put a script in the place of newgidmap(1)."""
     path = folder / "newgidmap"

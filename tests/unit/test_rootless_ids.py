@@ -13,6 +13,7 @@ from aiocontainer.plan.users import IdFacts, resolve, sub_ids, writers
 
 ROOT = replace(HostFacts.read(), effective=-1, uid=0, gid=0, no_new_privs=False)
 USER = replace(ROOT, effective=0, uid=1000, gid=100)
+INSIDE = replace(ROOT, is_initial=False)
 NONE = IdFacts((), (), None, None)
 HELPERS = IdFacts(
     ((100_000, 65_536),),
@@ -101,6 +102,23 @@ def test_the_hosts_namespaces_cant_be_joined_without_privileges() -> None:
     with pytest.raises(UnsupportedFeature) as caught:
         resolve(config, USER, lambda: HELPERS)
     assert caught.value.feature == "namespaces.ipc"
+
+
+@pytest.mark.parametrize("user", ["host", "auto"])
+def test_root_of_a_user_namespace_gives_all_ids_of_it_on(user: str) -> None:
+    config = Config(rootfs="/x", namespaces=Namespaces(user=user))
+    facts = replace(NONE, own_uids=((0, 1), (1, 500)), own_gids=((0, 9),))
+    found = resolve(config, INSIDE, lambda: facts)
+    assert extents(found.uid_mappings) == [(0, 0, 1), (1, 1, 500)]
+    assert extents(found.gid_mappings) == [(0, 0, 9)]
+    assert writers(found, INSIDE, lambda: facts).files
+
+
+def test_who_has_capabilities_but_not_the_id_of_root_is_root_inside() -> None:
+    facts = replace(NONE, own_uids=((1000, 1),), own_gids=((100, 1),))
+    host = replace(INSIDE, uid=1000, gid=100)
+    found = resolve(PLAIN, host, lambda: facts)
+    assert extents(found.uid_mappings) == [(0, 1000, 1)]
 
 
 def test_a_user_namespace_may_be_joined_with_what_it_owns() -> None:
