@@ -47,7 +47,7 @@ async def test_a_fork_bomb_is_held_by_the_number_of_processes(rootfs):
     bomb = "f() { f | f & }; f; sleep 60"
     config = Config(rootfs=rootfs, pids=40)
     async with responsive():
-        result = await run(config, ["sh", "-c", bomb], timeout=4 if EMULATED else 1)
+        result = await run(config, ["sh", "-c", bomb], timeout=20 if EMULATED else 1)
     assert result.reason is ExitReason.TIMED_OUT
     assert result.usage.pids_peak == 40
 
