@@ -122,6 +122,7 @@ nested = pytest.mark.skipif(SUBMOUNT is None, reason="nothing is mounted below /
         pytest.param(["bind", "ro"], "ro", None, id="bind,ro"),
     ],
 )
+@pytest.mark.covers("recursive attributes")
 async def test_recursive_words_hold_for_the_mounts_below_too(
     rootfs: Path, options: list[str], top: str, below: str | None
 ) -> None:
@@ -145,6 +146,7 @@ async def test_each_word_is_in_force_on_a_bind_mount(
     assert word in mounts["/mnt"].options
 
 
+@pytest.mark.covers("nosymfollow")
 async def test_nothing_is_executed_on_noexec_and_no_link_followed_on_nosymfollow(
     rootfs: Path, shared: Path
 ) -> None:
@@ -200,6 +202,7 @@ async def test_a_tmpfs_without_a_mode_takes_that_of_the_directory_it_covers(
     assert said == "2710\n"
 
 
+@pytest.mark.covers("tmpcopyup")
 async def test_a_tmpfs_can_be_filled_from_the_directory_it_covers(
     own_rootfs: Path,
 ) -> None:
@@ -404,6 +407,7 @@ async def test_an_option_the_file_system_refuses_is_told_in_the_kernels_words(
     assert caught.value.step == "mount filesystem tmpfs on /mnt"
 
 
+@pytest.mark.covers("arbitrary file systems")
 async def test_a_file_system_the_kernel_lacks_is_named(rootfs: Path) -> None:
     mount = Mount(destination="/mnt", type="nosuchfs")
     with pytest.raises(SetupError, match="nosuchfs") as caught:
@@ -431,6 +435,7 @@ async def test_a_link_in_a_destination_is_followed_inside_the_container(
     assert not list(outside.iterdir())
 
 
+@pytest.mark.covers("device nodes, or binds of them", "links in /dev")
 async def test_devices_are_made_as_asked_and_links_with_them(rootfs: Path) -> None:
     device = Device(path="/dev/net/tun", major=10, minor=200, file_mode=0o640, uid=1000)
     fifo = Device(path="/dev/pipe", type="p", gid=100)
