@@ -53,6 +53,7 @@ def bound(rootfs: Path, source: Path, *words: str, at: str = "/mnt/it") -> Confi
 # -- links at either end ---------------------------------------------------------------
 
 
+@pytest.mark.covers("src-nofollow and dest-nofollow")
 async def test_src_nofollow_shows_a_link_and_not_what_it_points_to(
     own_rootfs: Path, shared: Path
 ) -> None:
@@ -68,6 +69,7 @@ async def test_without_it_the_link_is_followed_on_the_host(
 
 
 @pytest.mark.parametrize("target", ["/etc/passwd", "/nowhere", "it"])
+@pytest.mark.covers("src-nofollow and dest-nofollow")
 async def test_dest_nofollow_covers_the_link_itself(
     own_rootfs: Path, shared: Path, target: str
 ) -> None:
@@ -98,6 +100,7 @@ async def test_a_directory_never_goes_over_a_link(
     assert os.readlink(own_rootfs / "mnt/it") == "/etc"
 
 
+@pytest.mark.covers("copy-symlink")
 async def test_copy_symlink_makes_the_same_link_as_often_as_wanted(
     own_rootfs: Path, shared: Path
 ) -> None:
@@ -148,6 +151,7 @@ ONE_GROUP = [IdMapping(container_id=1001, host_id=8, size=1)]
         pytest.param(["ridmap=uids=@1000-7-1;gids=@1001-8-1"], {}, id="relative"),
     ],
 )
+@pytest.mark.covers("id-mapped mounts", "mounts.uidMappings", "mounts.gidMappings")
 async def test_an_id_mapped_mount_translates_owners_both_ways(
     rootfs: Path, shared: Path, words: list[str], mappings: dict[str, Any]
 ) -> None:
