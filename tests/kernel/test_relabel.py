@@ -48,6 +48,7 @@ def relabelled(source: Path, label: str = LABEL) -> None:
 
 
 @as_root
+@pytest.mark.covers("relabelling by z and Z")
 def test_everything_below_gets_the_label_and_nothing_outside(
     volume: Path, tmp_path: Path
 ) -> None:
