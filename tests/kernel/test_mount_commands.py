@@ -46,6 +46,7 @@ def with_commands(
     return Config(rootfs=rootfs, mounts=[mount])
 
 
+@pytest.mark.covers("commands around mounts")
 async def test_they_run_around_their_mount_and_see_the_host(rootfs: Path) -> None:
     place = rootfs / "mnt"
     before = f"grep -c {place} /proc/self/mountinfo > {{}}/before; true"
