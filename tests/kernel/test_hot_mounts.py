@@ -63,6 +63,7 @@ def mounts_in(container: Container) -> dict[str, Any]:
 
 
 @in_both
+@pytest.mark.covers("mounts in a running container")
 async def test_a_directory_comes_and_goes_while_the_program_runs(
     own_rootfs: Path, shared: Path, settings: dict[str, Any]
 ) -> None:
