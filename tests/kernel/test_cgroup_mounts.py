@@ -41,6 +41,7 @@ def require(kind: str) -> None:
 
 @own_and_host
 @kinds
+@pytest.mark.covers("cgroup mounts")
 async def test_a_container_sees_its_own_cgroup_and_no_other(
     rootfs: Path, kind: str, namespace: str
 ) -> None:
@@ -109,6 +110,7 @@ async def test_every_hierarchy_has_its_directory_as_on_the_host(
 
 
 @needs("cgroup-v1-pids")
+@pytest.mark.covers("cgroup mounts")
 async def test_it_is_writable_when_that_is_said(rootfs: Path) -> None:
     config = with_cgroups(rootfs, "cgroup", "new", "rw")
     script = f"mkdir {PLACE}/pids/own && echo 5 > {PLACE}/pids/own/pids.max && "
