@@ -96,6 +96,7 @@ def test_what_is_no_device_is_a_config_error(tmp_path: Path, name: str) -> None:
     assert caught.value.field == "host_path"
 
 
+@pytest.mark.covers("device nodes, or binds of them")
 async def test_in_a_user_namespace_the_hosts_own_is_shown(
     rootfs: Path, tmp_path: Path
 ) -> None:
@@ -225,6 +226,7 @@ ls -a / | grep -c old
     assert (tmp_path / "volume/file").read_text() == "x\n"
 
 
+@pytest.mark.covers("PivotDir")
 async def test_a_pivot_dir_holds_the_old_root_for_an_instant_only(
     own_rootfs: Path,
 ) -> None:
