@@ -42,6 +42,7 @@ async def test_a_directory_is_the_root_and_takes_what_is_written(
     assert (own_rootfs / "written").read_text() == "hello\n"
 
 
+@pytest.mark.covers("read-only root")
 async def test_a_read_only_root_takes_nothing_but_its_mounts_do(rootfs: Path) -> None:
     config = Config(rootfs=Rootfs.directory(rootfs, readonly=True))
     before = tree(rootfs)
@@ -73,6 +74,7 @@ async def test_what_is_mounted_in_the_directory_comes_along_and_nothing_else(
     assert not any(m.shared or m.slave for m in mounts.values())
 
 
+@pytest.mark.covers("pivot_root")
 async def test_the_old_root_can_not_be_reached(own_rootfs: Path) -> None:
     mark = own_rootfs.parent / "mark"
     mark.write_text("host")
@@ -127,6 +129,7 @@ async def test_the_root_is_whole_whichever_way_it_became_the_root(
     assert said.split() == ["/", "/bin", "/dev/null", "/proc/1", "1"]
 
 
+@pytest.mark.covers("moving the mount instead of pivot_root")
 async def test_without_pivot_no_kernel_file_system_of_the_host_is_left(
     rootfs: Path,
 ) -> None:
