@@ -85,6 +85,7 @@ def mapped(rootfs: Any, **settings: Any) -> Config:
 # -- new and host ----------------------------------------------------------------------
 
 
+@pytest.mark.covers("pid, network, mount, uts and ipc namespaces", "cgroup namespace")
 async def test_all_but_the_user_namespace_are_new_by_default(rootfs: Path) -> None:
     async with Container(Config(rootfs=rootfs)) as container:
         first = read(await shell_in(container, SHOW))
@@ -153,6 +154,7 @@ async def test_process_numbers_are_the_containers_own(rootfs: Path) -> None:
         assert first.pid > 1
 
 
+@pytest.mark.covers("loopback")
 async def test_loopback_is_up_and_there_is_nothing_else() -> None:
     source = """
 import json, os, socket
@@ -278,6 +280,7 @@ sys.stdin.read()
 
 
 @pytest.mark.parametrize("kind", ["pid", "uts", "ipc", "network", "cgroup"])
+@pytest.mark.covers("namespaces by path")
 async def test_each_namespace_can_be_joined_by_its_path(
     rootfs: Path, kind: str
 ) -> None:
@@ -394,6 +397,7 @@ def mapped_rootfs(own_rootfs: Path) -> Path:
 
 
 @user_namespaces
+@pytest.mark.covers("user namespace at creation")
 async def test_root_inside_is_nobody_outside(mapped_rootfs: Path) -> None:
     async with Container(mapped(mapped_rootfs)) as container:
         script = f"id -u; cat /proc/self/uid_map; echo x > /made; {SHOW}"
@@ -531,6 +535,7 @@ async def test_ids_that_are_not_mapped_are_refused(mapped_rootfs: Path) -> None:
 
 
 @user_namespaces
+@pytest.mark.covers("joining a user namespace")
 async def test_a_later_process_joins_the_user_namespace_too(
     mapped_rootfs: Path,
 ) -> None:
@@ -542,6 +547,7 @@ async def test_a_later_process_joins_the_user_namespace_too(
 
 
 @user_namespaces
+@pytest.mark.covers("joining a user namespace")
 async def test_a_user_namespace_is_joined_by_path_and_owns_what_is_new(
     mapped_rootfs: Path,
 ) -> None:
