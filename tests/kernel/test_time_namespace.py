@@ -44,6 +44,7 @@ def anyio_backend() -> Any:
     return "asyncio", {}
 
 
+@pytest.mark.covers("time namespace and offsets")
 async def test_each_clock_is_as_far_off_as_was_asked_for() -> None:
     offsets = TimeOffsets(
         monotonic=TimeOffset(secs=-2, nanosecs=500_000_000), boottime=100_000_000
