@@ -94,6 +94,7 @@ def life(request: pytest.FixtureRequest, rootfs: Path) -> dict[str, Any]:
     return {**found, "many": many, "uid": uid}
 
 
+@pytest.mark.covers("newuidmap and rootless", "automatic user namespace from subuid")
 def test_the_container_is_root_in_a_user_namespace_of_its_own(
     life: dict[str, Any],
 ) -> None:
@@ -218,6 +219,7 @@ def test_what_this_user_cant_have_is_a_clear_error(
 
 
 @pytest.mark.parametrize("case", ["own", "auto"])
+@pytest.mark.covers("setgroups denied")
 def test_a_mapping_of_the_own_id_takes_no_helper(
     errors: dict[str, Any], case: str
 ) -> None:
