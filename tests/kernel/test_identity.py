@@ -63,6 +63,7 @@ WHO = 'grep -E "^(Uid|Gid|Groups)" /proc/self/status; echo $HOME'
 
 
 @pytest.mark.parametrize(("user", "groups", "ids", "supplementary", "home"), USERS)
+@pytest.mark.covers("user and group names of the root's files")
 async def test_each_form_of_a_user(
     rootfs: Path,
     user: str,
@@ -275,6 +276,7 @@ async def test_what_the_caller_lacks_is_refused_by_name(rootfs: Path) -> None:
 
 
 @pytest.mark.parametrize("locked", [True, False])
+@pytest.mark.covers("no_new_privs")
 async def test_set_user_id_programs_give_nothing_unless_allowed(
     own_rootfs: Path, locked: bool
 ) -> None:
