@@ -158,6 +158,7 @@ async def status_of(container: Container) -> list[dict[str, str]]:
     return [status_fields(outside), status_fields(inside)]
 
 
+@pytest.mark.covers("seccomp on processes that join")
 async def test_filter_no_new_privs_and_signals_hold_for_first_and_later_processes(
     rootfs: Path,
 ) -> None:
@@ -318,6 +319,7 @@ print(json.dumps(libc.unshare(0x10000000)))
     assert await look(python_config(), source) == -1
 
 
+@pytest.mark.covers("new session keyring")
 async def test_every_process_has_a_session_keyring_of_its_own(rootfs: Path) -> None:
     source = """
 import ctypes, json
