@@ -77,6 +77,7 @@ def call(*args):
         pytest.param(Return(0), 0, False, id="return"),
     ],
 )
+@pytest.mark.covers("seccomp notification")
 async def test_a_call_ends_as_its_answer_says(
     config: Config, answer: Answer, status: int, is_made: bool
 ) -> None:
