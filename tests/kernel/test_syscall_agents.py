@@ -48,6 +48,7 @@ def sending(rootfs: Path, path: str, metadata: str | None = None) -> Config:
     return asking(rootfs, seccomp=seccomp)
 
 
+@pytest.mark.covers("linux.seccomp.listenerPath", "linux.seccomp.listenerMetadata")
 async def test_an_agent_gets_the_listener_and_the_state_of_the_process(
     rootfs: Path, agent: Agent
 ) -> None:
