@@ -172,6 +172,7 @@ async def test_calls_that_no_rule_names_get_the_default(
 
 
 @pytest.mark.parametrize("flags", [["LOG"], ["SPEC_ALLOW"], ["TSYNC", "LOG"]])
+@pytest.mark.covers("linux.seccomp.flags")
 async def test_the_kernel_takes_the_flags(rootfs: Path, flags: list[Any]) -> None:
     seccomp = Seccomp(default_action="ALLOW", flags=flags)
     result = await run(Config(rootfs=rootfs, seccomp=seccomp), ["true"])
@@ -189,6 +190,7 @@ def on_mkdir(answer: int) -> bytes:
     return b"".join(struct.pack("=HBBI", *line) for line in lines)
 
 
+@pytest.mark.covers("raw BPF")
 async def test_raw_bpf_is_loaded_as_it_is(rootfs: Path) -> None:
     seccomp = Seccomp(bpf=on_mkdir(ERRNO | errno.EDQUOT))
     assert compile_filter(seccomp, frozenset()).bpf == seccomp.bpf
