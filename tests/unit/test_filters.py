@@ -152,6 +152,7 @@ def test_a_notifying_rule_asks_for_a_listener() -> None:
     assert compile_filter(profile, frozenset()).flags == 8 | 32
 
 
+@pytest.mark.covers("cache of compiled filters")
 def test_equal_questions_are_compiled_once() -> None:
     one = compile_filter(DEFAULT_SECCOMP, frozenset({"CAP_CHOWN"}))
     copy = Seccomp.model_validate_json(DEFAULT_SECCOMP.model_dump_json())
