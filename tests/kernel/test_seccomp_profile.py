@@ -61,6 +61,7 @@ def probe(program: bytes, calls: Sequence[tuple[object, ...]]) -> list[int | Non
         pytest.param("x86", ABIS["X86"].audit_arch, 0, id="x86"),
     ],
 )
+@pytest.mark.covers("ENOSYS for calls newer than the filter")
 def test_every_refused_number_gets_the_errno_of_the_profile(
     entry: str, arch: int, base: int
 ) -> None:
