@@ -60,6 +60,7 @@ def profile() -> Iterator[str]:
 
 @needs("apparmor")
 @pytest.mark.parametrize("settings", [{}, {"no_new_privs": False}, MAPPED])
+@pytest.mark.covers("AppArmor", "process.apparmorProfile", where="guest")
 async def test_programs_run_under_their_apparmor_profile(
     rootfs: Path, profile: str, settings: dict[str, Any]
 ) -> None:
@@ -107,6 +108,7 @@ async def test_profiles_without_apparmor_are_refused(rootfs: Path) -> None:
 
 @pytest.mark.skipif(lsm.has_selinux(), reason="SELinux is there")
 @pytest.mark.parametrize("settings", [{}, MAPPED])
+@pytest.mark.covers("AppArmor", "SELinux process label", "process.selinuxLabel")
 async def test_attributes_reach_the_kernel_that_judges_them(
     rootfs: Path, monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any]
 ) -> None:
