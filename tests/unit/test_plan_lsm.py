@@ -57,6 +57,7 @@ def written(machine: Path, **settings: Any) -> tuple[tuple[bytes, bytes], ...]:
         ),
     ],
 )
+@pytest.mark.covers("SELinux process label", "process.selinuxLabel", where="fake")
 def test_attributes_go_to_the_files_of_their_module(
     machine: Path, settings: dict[str, Any], values: tuple[tuple[bytes, bytes], ...]
 ) -> None:
@@ -113,6 +114,7 @@ def test_attributes_are_written_before_anything_of_the_container_is_seen(
     assert "write_attributes" not in {step.call for step in steps}
 
 
+@pytest.mark.covers("SELinux mount label", "linux.mountLabel", where="fake")
 def test_new_file_systems_get_the_mount_label_but_those_of_the_kernel(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
