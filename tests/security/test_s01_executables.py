@@ -224,6 +224,7 @@ print(json.dumps([sorted(found), written, opened]))
 
 
 @pytest.mark.usefixtures("unharmed")
+@pytest.mark.covers("executable that can't be overwritten")
 async def test_a_hunter_with_all_capabilities_gets_nothing_it_can_write_to() -> None:
     """It sees each helper that joins; with CAP_SYS_PTRACE it may even open its
     executable, and still can't change it."""
