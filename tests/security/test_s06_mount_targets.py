@@ -171,6 +171,7 @@ LINKS = [
 
 @pytest.mark.parametrize("link", LINKS)
 @pytest.mark.parametrize("attack", ATTACKS)
+@pytest.mark.covers("paths resolved inside the root")
 async def test_the_host_is_unharmed_while_a_target_is_a_link_half_of_the_time(
     own_rootfs: Path, tmp_path: Path, swapper: Path, attack: Any, link: str
 ) -> None:
