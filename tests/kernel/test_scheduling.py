@@ -119,6 +119,14 @@ POLICIES = [
 
 @pytest.mark.parametrize(("wanted", "found"), POLICIES)
 @pytest.mark.parametrize("space", [{}, USER], ids=["", "user namespace"])
+@pytest.mark.covers(
+    "scheduler and I/O priority",
+    "process.scheduler.nice",
+    "process.scheduler.priority",
+    "process.scheduler.runtime",
+    "process.scheduler.deadline",
+    "process.scheduler.period",
+)
 async def test_a_process_has_the_policy_that_was_asked_for(
     rootfs: Path, wanted: dict[str, Any], found: dict[str, int], space: Any
 ) -> None:
@@ -130,6 +138,7 @@ async def test_a_process_has_the_policy_that_was_asked_for(
         assert {name: present[name] for name in found} == found
 
 
+@pytest.mark.covers("process.scheduler.flags")
 async def test_flags_are_kept(rootfs: Path) -> None:
     scheduler = Scheduler(policy="batch", flags=["SCHED_FLAG_RESET_ON_FORK"])
     async for pid in both(Config(rootfs=rootfs, scheduler=scheduler)):
@@ -183,6 +192,11 @@ IO = [
 
 @pytest.mark.parametrize(("kind", "level"), IO)
 @pytest.mark.parametrize("space", [{}, USER], ids=["", "user namespace"])
+@pytest.mark.covers(
+    "scheduler and I/O priority",
+    "process.ioPriority.class",
+    "process.ioPriority.priority",
+)
 async def test_a_process_has_the_io_priority_that_was_asked_for(
     rootfs: Path, kind: str, level: int, space: Any
 ) -> None:
@@ -223,6 +237,12 @@ MEMORY = [
     not os.path.exists("/proc/self/numa_maps"), reason="the kernel has no NUMA"
 )
 @pytest.mark.parametrize(("wanted", "shown"), MEMORY)
+@pytest.mark.covers(
+    "NUMA memory policy and personality",
+    "linux.memoryPolicy.mode",
+    "linux.memoryPolicy.nodes",
+    "linux.memoryPolicy.flags",
+)
 async def test_a_process_has_the_memory_policy_that_was_asked_for(
     rootfs: Path, wanted: dict[str, Any], shown: str
 ) -> None:
@@ -252,6 +272,7 @@ async def test_the_execution_domain_is_what_uname_tells(rootfs: Path) -> None:
     ("flags", "value"),
     [((), 8), (("ADDR_NO_RANDOMIZE", "addr_limit_3gb"), 8 | 0x0040000 | 0x8000000)],
 )
+@pytest.mark.covers("linux.personality.flags")
 async def test_flags_of_the_execution_domain(
     rootfs: Path, flags: tuple[str, ...], value: int
 ) -> None:
@@ -292,6 +313,7 @@ async def test_the_first_and_later_processes_run_on_the_cpus_asked_for(
 
 
 @needs("two-processors")
+@pytest.mark.covers("CPU affinity of who joins", "process.execCPUAffinity.final")
 async def test_who_joins_has_cpus_of_its_own(rootfs: Path) -> None:
     wanted = ExecCpuAffinity(initial="0", final=f"{LAST}")
     config = Config(rootfs=rootfs, exec_cpu_affinity=wanted)
@@ -305,6 +327,7 @@ async def test_who_joins_has_cpus_of_its_own(rootfs: Path) -> None:
 
 
 @needs("two-processors")
+@pytest.mark.covers("process.execCPUAffinity.initial")
 async def test_after_the_initial_cpus_come_all(rootfs: Path) -> None:
     config = Config(rootfs=rootfs, exec_cpu_affinity=ExecCpuAffinity(initial="0"))
     async with Container(config) as container:
@@ -448,6 +471,7 @@ asyncio.run(main())
 
 
 @pytest.mark.parametrize("user", ["0", "tester"])
+@pytest.mark.covers("parent death signal")
 def test_the_end_of_the_program_is_signalled(rootfs: Path, user: str) -> None:
     """Kept over the change of user, which clears it."""
     with program(ORPHAN, str(rootfs), user) as child:
