@@ -42,6 +42,13 @@ def schemata(resctrl: FakeResctrl, name: str) -> list[str]:
     return Path(resctrl.root, name, "schemata").read_text().splitlines()
 
 
+@pytest.mark.covers(
+    "Intel RDT",
+    "linux.intelRdt.schemata",
+    "linux.intelRdt.l3CacheSchema",
+    "linux.intelRdt.memBwSchema",
+    where="fake",
+)
 async def test_a_container_has_a_class_of_its_own_that_goes_with_it(
     rootfs: Path, resctrl: FakeResctrl
 ) -> None:
@@ -65,6 +72,7 @@ async def test_without_schemata_its_class_is_as_the_kernel_makes_it(
         assert schemata(resctrl, "own") == schemata(resctrl, ".")
 
 
+@pytest.mark.covers("linux.intelRdt.closID", where="fake")
 async def test_a_shared_class_is_joined_and_stays(
     rootfs: Path, resctrl: FakeResctrl
 ) -> None:
@@ -138,6 +146,7 @@ async def test_the_root_class_may_be_monitored(
     assert not Path(resctrl.root, "mon_groups/own").exists()
 
 
+@pytest.mark.covers("linux.intelRdt.enableMonitoring", where="fake")
 async def test_of_a_class_of_its_own_all_is_counted(
     rootfs: Path, resctrl: FakeResctrl
 ) -> None:
