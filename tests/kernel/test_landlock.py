@@ -77,6 +77,7 @@ MAY = [
         pytest.param({"user": "0", "seccomp": None}, id="without a filter"),
     ],
 )
+@pytest.mark.covers("Landlock")
 async def test_a_program_reaches_what_its_rules_allow_and_nothing_else(
     config: Config, settings: dict[str, Any]
 ) -> None:
