@@ -104,6 +104,7 @@ def make_config(rootfs: Path, proof: Path, **fields: Any) -> Config:
 
 
 @pytest.mark.parametrize(("bend", "reason"), FIRST)
+@pytest.mark.covers("verification before the program runs")
 async def test_a_first_process_that_is_not_as_configured_never_runs(
     bend: Bend,
     reason: str,
