@@ -55,6 +55,7 @@ FULL = Veth(
 )
 
 
+@pytest.mark.covers("veth, bridge, hairpin, IPv6, MTU")
 async def test_an_interface_is_as_the_config_says(rootfs, bridge):
     async with Container(Config(rootfs=rootfs, network=FULL)) as container:
         shown = await inside(container, "ip", "address", "show", "net0")
@@ -93,6 +94,7 @@ async def test_the_loopback_interface_is_up_beside_others(rootfs):
         assert "LOOPBACK,UP" in await inside(container, "ip", "link", "show", "lo")
 
 
+@pytest.mark.covers("static routes")
 async def test_several_interfaces_and_routes(rootfs):
     network = (
         Veth(name="a", address="10.1.0.2/24"),
