@@ -220,6 +220,7 @@ async def test_an_internal_network_stays_inside(rootfs):
 # -- in --------------------------------------------------------------------------------
 
 
+@pytest.mark.covers("published ports and masquerading")
 async def test_a_published_port_is_reached_from_the_host_and_from_outside(rootfs):
     sysctl("net/ipv4/ip_forward", "1")
     network = Network.bridge(publish=["8080:80"])
