@@ -115,6 +115,7 @@ kernel = needs("root", "mount-namespace", "user-namespace", "network-namespace")
 
 
 @kernel
+@pytest.mark.covers("networks without privileges")
 def test_what_the_host_reaches_can_be_reached(life: dict[str, Any]) -> None:
     assert life["outside"] == "from the host\n"
 
