@@ -32,6 +32,7 @@ def config(rootfs, **fields):
     return Config(rootfs=Rootfs.overlay(rootfs), hostname="box", **fields)
 
 
+@pytest.mark.covers("DNS files")
 async def test_the_files_say_what_the_config_says(rootfs):
     async with Container(config(rootfs)) as container:
         assert await inside(container, "cat", "/etc/resolv.conf") == (
