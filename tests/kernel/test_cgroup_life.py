@@ -37,6 +37,7 @@ def group() -> Iterator[Cgroup]:
         yield made
 
 
+@pytest.mark.covers("cgroup v1")
 async def test_it_is_made_in_every_hierarchy_and_removed_from_all() -> None:
     group = new_group()
     group.create()
@@ -237,6 +238,7 @@ except e.CgroupError as error:
     assert second.startswith("refused"), second
 
 
+@pytest.mark.covers("no cgroups")
 def test_cgroup_off_makes_nothing() -> None:
     group = open_cgroup(LAYOUT, CgroupSettings(mode="off"), "box")
     group.create()
