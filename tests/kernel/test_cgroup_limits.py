@@ -50,6 +50,7 @@ HOG = "b = bytearray(64 << 20); print('survived')"
 
 
 @needs_memory
+@pytest.mark.covers("cgroup v1", "linux.resources.memory.limit")
 def test_memory_beyond_the_limit_kills_and_every_kill_is_counted(group: Cgroup) -> None:
     limit(group, memory={"limit_bytes": "32MiB", "swap_bytes": 0})
     for kills in range(1, 4):
@@ -168,6 +169,7 @@ for path in sys.argv[1:]:
 """
 
 
+@pytest.mark.covers("device rules on v1")
 def test_only_the_devices_allowed_can_be_opened(group: Cgroup) -> None:
     if group.version == 1 and "devices" not in group.paths:
         pytest.skip("no controller devices")
@@ -203,6 +205,7 @@ def memory_limit(group: Cgroup) -> int | None:
 
 
 @needs_memory
+@pytest.mark.covers("live update")
 def test_a_limit_of_a_running_group_can_go_up_and_down(group: Cgroup) -> None:
     limit(group, memory={"limit_bytes": "64MiB", "swap_bytes": 0})
     with running(group):
@@ -215,6 +218,10 @@ def test_a_limit_of_a_running_group_can_go_up_and_down(group: Cgroup) -> None:
 
 
 @needs_memory
+@pytest.mark.covers(
+    "no limit below what is in use",
+    "linux.resources.memory.checkBeforeUpdate",
+)
 def test_a_limit_that_would_kill_is_refused_and_the_old_ones_stay(
     group: Cgroup,
 ) -> None:
@@ -278,6 +285,7 @@ def _root_passes_on_what_it_did() -> Iterator[None]:
 @pytest.mark.usefixtures("_root_passes_on_what_it_did")
 @has("hugetlb")
 @pytest.mark.skipif(V2, reason="systemd may keep it to itself; not a hybrid machine")
+@pytest.mark.covers("huge pages", "linux.resources.hugepageLimits")
 def test_huge_pages_are_limited_on_either_side_of_a_hybrid_machine(
     group: Cgroup,
 ) -> None:
@@ -296,6 +304,7 @@ def test_huge_pages_are_limited_on_either_side_of_a_hybrid_machine(
 @pytest.mark.usefixtures("_root_passes_on_what_it_did")
 @pytest.mark.needs("cgroup-v2-hugetlb")
 @pytest.mark.skipif(V2, reason="systemd may keep it to itself; not a hybrid machine")
+@pytest.mark.covers("raw cgroup2 values", "linux.resources.unified")
 def test_raw_values_reach_the_cgroup2_half_and_can_be_changed(group: Cgroup) -> None:
     limit(group, unified={"hugetlb.2MB.max": f"{4 * MIB}", "cgroup.max.depth": "5"})
     assert group.unified is not None
@@ -315,6 +324,7 @@ def test_a_value_that_the_kernel_refuses_is_named(group: Cgroup) -> None:
     assert isinstance(caught.value.__cause__, OSError)
 
 
+@pytest.mark.covers("statistics")
 async def test_figures_of_a_busy_group_are_all_there(group: Cgroup) -> None:
     code = "b = bytearray(8 << 20)\n" + BUSY.replace("0.2", "0.05") + "input()"
     with running(group, *python(code)):
