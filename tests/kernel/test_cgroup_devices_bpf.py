@@ -47,6 +47,7 @@ DENY = DeviceRule(allow=False)
 NULL, ZERO, FULL = "/dev/null", "/dev/zero", "/dev/full"
 
 
+@pytest.mark.covers("device rules by eBPF", "cgroup v2", where="guest")
 def test_only_what_the_rules_allow_can_be_opened(group: Cgroup) -> None:
     group.apply(Resources(devices=(DENY, rule(True, 3, "rw"), rule(True, 5, "r"))))
     assert "devices" in group.paths
