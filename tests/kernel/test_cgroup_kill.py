@@ -51,6 +51,7 @@ while True:
 """
 
 
+@pytest.mark.covers("pause and resume")
 async def test_what_is_frozen_stands_still_and_goes_on_when_thawed(
     group: Cgroup,
 ) -> None:
@@ -128,6 +129,7 @@ stay()
 """
 
 
+@pytest.mark.covers("cgroup.kill")
 async def test_a_kill_reaches_every_descendant_and_nobody_else(group: Cgroup) -> None:
     with group_for_test() as other, running(other) as bystander:
         with running(group, *python(TREE)) as process:
