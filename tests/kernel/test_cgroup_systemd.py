@@ -90,6 +90,7 @@ LIMITS = Resources(
 )
 
 
+@pytest.mark.covers("systemd on v2 and its user manager", where="guest")
 async def test_limits_are_properties_of_the_scope_too() -> None:
     group = opened(systemd_properties={"TimeoutStopUSec": 7_000_000})
     await group.acreate(LIMITS)
@@ -215,6 +216,7 @@ async def test_a_missing_bus_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     assert existing(group) == []
 
 
+@pytest.mark.covers("systemd on v2 and its user manager", where="guest")
 async def test_a_container_has_a_scope_for_its_life(rootfs: Path) -> None:
     config = Config(rootfs=rootfs, memory="64MiB", cgroup={"mode": "systemd"})
     async with Container(config) as container:
