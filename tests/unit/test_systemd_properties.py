@@ -135,6 +135,7 @@ def test_device_rules_of_systemd_are_never_stricter_than_ours(
         ("Wants", "[]", ("Wants", ())),
     ],
 )
+@pytest.mark.covers("properties of systemd by annotation", where="fake")
 def test_annotations_of_the_oci_become_properties(
     name: str, text: str, property_: tuple[str, Any]
 ) -> None:
