@@ -99,6 +99,7 @@ def run_as(user: pwd.struct_passwd, package: str, mode: str) -> dict[str, Any]:
 
 @pytest.mark.leaves_behind("the manager of a user takes its time to end")
 @pytest.mark.parametrize("mode", ["auto", "systemd"])
+@pytest.mark.covers("delegation to users", where="guest")
 def test_limits_hold_without_privileges(
     user: pwd.struct_passwd, package: str, mode: str
 ) -> None:
