@@ -135,6 +135,7 @@ async def test_samples_end_with_a_last_one_that_has_the_whole_truth(config):
     assert taken[-1].value.memory.usage.peak_bytes == usage.memory_peak_bytes
 
 
+@pytest.mark.covers("statistics of interfaces")
 async def test_a_sample_has_the_interfaces_of_the_container(config):
     async with Container(config) as container:
         await container.start(["sleep", "60"])
