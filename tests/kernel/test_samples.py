@@ -159,6 +159,7 @@ async def test_nothing_is_held_once_half_of_all_descriptors_are_in_use(
 
 
 @pytest.mark.parametrize("way", ["close", "cancel", "drop", "end"])
+@pytest.mark.covers("periodic samples")
 async def test_a_watch_gives_back_what_it_holds(rootfs: Path, way: str) -> None:
     async with Container(Config(rootfs=rootfs)) as container:
         first = await container.start(["sleep", "60"])
