@@ -53,6 +53,7 @@ async def collect(watch, into):
         into.append(record)
 
 
+@pytest.mark.covers("stream of out-of-memory kills")
 async def test_each_kill_is_one_event_and_the_removal_none(cgroup):
     before = descriptors()
     got = []
