@@ -115,6 +115,7 @@ signal.sigwait([signal.SIGUSR1])
 
 
 @ON_V1
+@pytest.mark.covers("memory pressure on v1")
 async def test_reclaim_under_a_limit_is_memory_pressure(memory_cgroup, tmp_path):
     """Page cache beyond the limit has to be reclaimed: low pressure at least."""
     memory_cgroup.limit_memory(1, 24 * MIB)
@@ -293,6 +294,7 @@ def spinners(cgroup, count=6):
 
 
 @needs("cgroup-v2", "pressure")
+@pytest.mark.covers("pressure stalls")
 async def test_stalls_fire_a_trigger_again_and_again(unified_cgroup):
     path = pressure_path(unified_cgroup.directory, "cpu")
     source = PressureSource(path, StallTrigger("cpu", stall_us=50_000))
