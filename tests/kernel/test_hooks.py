@@ -83,6 +83,15 @@ def everywhere(own_rootfs: Path, tmp_path: Path, script: str) -> Hooks:
 # -- what they are told ----------------------------------------------------------------
 
 
+@pytest.mark.covers(
+    "hooks of six kinds",
+    "hooks.prestart",
+    "hooks.createRuntime",
+    "hooks.createContainer",
+    "hooks.startContainer",
+    "hooks.poststart",
+    "hooks.poststop",
+)
 async def test_all_six_run_in_the_order_of_the_specification(own_rootfs: Path) -> None:
     hooks = {}
     for kind in KINDS:
@@ -309,6 +318,7 @@ FAILURES = [
 
 @pytest.mark.parametrize("kind", [*BEFORE, "poststart"])
 @pytest.mark.parametrize(("hook", "words"), FAILURES)
+@pytest.mark.covers("hooks.timeout")
 async def test_a_hook_that_fails_ends_the_container(
     rootfs: Path, tmp_path: Path, kind: str, hook: Hook, words: str
 ) -> None:
