@@ -51,6 +51,7 @@ def sockets() -> Iterator[list[socket.socket]]:
 
 
 @pytest.mark.parametrize("joins", [False, True])
+@pytest.mark.covers("LISTEN_FDS")
 async def test_sockets_are_found_from_three_on_by_who_they_are_for(
     sockets: list[socket.socket], joins: bool
 ) -> None:
@@ -138,6 +139,7 @@ async def heard(source: str, **settings: Any) -> list[Notification]:
 
 
 @pytest.mark.parametrize("user", ["0", "1000:1000"])
+@pytest.mark.covers("NOTIFY_SOCKET")
 async def test_what_a_program_says_is_heard_until_it_ends(user: str) -> None:
     source = (
         "sock.send(b'STATUS=starting = up\\n')\n"
@@ -330,6 +332,7 @@ def take(sock: socket.socket) -> tuple[bytes, int]:
     return message, found[0]
 
 
+@pytest.mark.covers("console socket and pidfd socket")
 async def test_the_terminal_goes_to_who_listens(rootfs: Path, tmp_path: Path) -> None:
     with receiver(tmp_path / "console") as sock:
         async with Container(Config(rootfs=rootfs)) as container:
