@@ -68,6 +68,7 @@ def other(runtime):
 # -- created, and begun ----------------------------------------------------------------
 
 
+@pytest.mark.covers("created and started in two steps")
 async def test_a_created_container_is_complete_but_for_its_program(runtime, config):
     async with await runtime.create(WEB, config, SLEEP) as container:
         assert (container.id, container.status()) == (WEB, "created")
