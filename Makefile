@@ -3,6 +3,7 @@
 #
 #   make demo          containers side by side in one event loop, with their figures
 #   make test          the whole suite on this machine's kernel
+#   make coverage-table  docs/coverage.md again, from the marks of the tests
 #   make test-v2       the kernel tests in a guest with pure cgroup v2, and with systemd
 #   make check         lint, types and tests: what has to pass before a commit
 #   make soak          ten thousand lives in a row (LIVES=...): nothing left, no slower
@@ -29,7 +30,7 @@ if [ -n "$$missing" ]; then \
   apt-get install -y -qq --no-install-recommends $$missing >/dev/null; fi
 endef
 
-.PHONY: setup demo test vm test-v2 soak lint types check bench clean
+.PHONY: setup demo test coverage-table vm test-v2 soak lint types check bench clean
 
 setup: $(VENV)/done
 
@@ -48,6 +49,9 @@ demo: setup
 
 test: setup
 	$(PY) -m pytest $(ARGS)
+
+coverage-table: setup
+	$(PY) -m tests.coverage_table
 
 vm: setup
 	$(call install-packages,$(VM_PACKAGES))
