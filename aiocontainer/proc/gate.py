@@ -9,7 +9,7 @@ import anyio
 
 from ..errors import ContainerError, ExecError, HandshakeError, SetupError
 from . import init_pipe
-from .handshake import add_cause
+from .failures import add_cause
 
 
 async def open_gate(connection: int, program: str) -> int | None:

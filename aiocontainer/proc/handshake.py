@@ -16,14 +16,13 @@ import anyio
 from .._sys import pidfd as sys_pidfd
 from ..errors import (
     ContainerError,
-    ExecError,
     HandshakeError,
     SetupError,
     SpawnerError,
 )
-from ..plan import steps
 from ..plan.compile import Plan
 from . import init_pipe, spawner
+from .failures import failure_of
 from .uncancelled import uncancelled
 
 _ANCILLARY: Final = socket.CMSG_SPACE(4)
@@ -340,42 +339,13 @@ def _failure(
 ) -> ContainerError:
     """What the child failed of."""
     if progress.failed is not None:
-        return _error(plan, progress.failed)
+        return failure_of(plan, progress.failed)
     if progress.refused is not None:
         error = SetupError("take over the process", str(progress.refused.strerror))
         error.__cause__ = progress.refused
         return error
     how = "unknown" if progress.status is None else str(progress.status)
     return HandshakeError(f"the child ended before it could execute, status {how}")
-
-
-def _error(plan: Plan, message: bytes) -> ContainerError:
-    try:
-        index, code, path, reason = init_pipe.decode_failed(message)
-    except ValueError:
-        return HandshakeError("the child's last message can't be read")
-    step = plan.step(index)
-    text = f"{reason.split('; ')[0]}{f': {path}' if path else ''}"
-    error: ContainerError
-    if isinstance(step, steps.Execute):
-        error = ExecError(os.fsdecode(step.arguments[0]), text)
-    elif isinstance(step, steps.AwaitGate):  # which looks for the program first
-        error = ExecError(os.fsdecode(step.program) or "the built-in init", text)
-    elif isinstance(step, steps.ExecuteInit):
-        error = ExecError("the built-in init", text)
-    else:
-        error = SetupError("create the process" if step is None else step.title, text)
-    add_cause(error, code, path, reason)
-    return error
-
-
-def add_cause(error: ContainerError, code: int, path: str, reason: str) -> None:
-    """Have the child's ``OSError``, if it was one, as the cause."""
-    if code:
-        cause = OSError(code, reason.split("; ")[0], path or None)
-        for note in reason.split("; ")[1:]:
-            cause.add_note(note)
-        error.__cause__ = cause
 
 
 async def _end(pipe: socket.socket, progress: _Progress) -> None:

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aiocontainer import ContainerError
-from aiocontainer.proc import handshake, init_pipe
+from aiocontainer.proc import failures, handshake, init_pipe
 from tests.support.plans import PLAN
 
 FAILED = [
@@ -24,13 +24,13 @@ FAILED = [
 
 @pytest.mark.parametrize("message", FAILED)
 def test_odd_last_words_make_a_typed_error(message: bytes) -> None:
-    assert isinstance(handshake._error(PLAN, message), ContainerError)
+    assert isinstance(failures.failure_of(PLAN, message), ContainerError)
 
 
 @given(st.binary(max_size=300))
 @settings(max_examples=300, deadline=None)
 def test_any_last_words_make_a_typed_error(data: bytes) -> None:
-    error = handshake._error(PLAN, b"F" + data)
+    error = failures.failure_of(PLAN, b"F" + data)
     assert isinstance(error, ContainerError)
     assert str(error)
 
