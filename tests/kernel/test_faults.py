@@ -111,7 +111,24 @@ async def with_the_init(rootfs):
         await container.run(["true"])
 
 
-LIVES = [plain, rich, with_a_terminal, in_a_user_namespace, with_the_init]
+async def of_a_service(rootfs):
+    config = Config(
+        rootfs=rootfs,
+        namespaces={"time": "new"},
+        time_offsets={"boottime": 1000},
+        scheduler={"policy": "batch", "nice": 1},
+        io_priority={"io_class": "idle"},
+        memory_policy={"mode": "local"},
+        personality={"domain": "linux32"},
+        cpu_affinity="0",
+        parent_death_signal="SIGKILL",
+    )
+    async with Container(config) as container:
+        process = await container.start(["true"], sd_notify=True, listen_fds=[0])
+        await process.wait()
+
+
+LIVES = [of_a_service, plain, rich, with_a_terminal, in_a_user_namespace, with_the_init]
 
 
 async def typed(operation):

@@ -1,5 +1,6 @@
 """Hooks of all six kinds: order, state, failures, and that nothing of them is left."""
 
+import errno
 import json
 import logging
 import os
@@ -12,8 +13,17 @@ from typing import Any
 import anyio
 import pytest
 
-from aiocontainer import Config, Container, IdMapping, Namespaces, SetupError, run
+from aiocontainer import (
+    Config,
+    Container,
+    HandshakeError,
+    IdMapping,
+    Namespaces,
+    SetupError,
+    run,
+)
 from aiocontainer.config import Hook, Hooks
+from aiocontainer.proc import handshake
 from tests.support import procfs
 from tests.support.capabilities import needs
 from tests.support.programs import program
@@ -447,6 +457,7 @@ KILLED = """
 import asyncio, sys
 from aiocontainer import Config, Container
 from aiocontainer.config import Hook, Hooks
+from aiocontainer.proc import handshake
 
 async def main():
     rootfs, kind, where = sys.argv[1:]
@@ -495,3 +506,29 @@ async def test_a_life_with_hooks_cancelled_anywhere_leaves_nothing(
 def _is_hook(pid: int) -> bool:
     facts = procfs.read_stat(pid)
     return facts is not None and facts.name == "sh"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "code", [errno.EIO, errno.EMFILE, 0], ids=["EIO", "EMFILE", "killed"]
+)
+async def test_a_kernel_call_around_a_hook_that_fails_leaves_nothing(
+    rootfs: Path, code: int
+) -> None:
+    """The n-th call of each process that runs a hook, or is one, for all n."""
+    quick = sh("cat > /dev/null")
+    kinds = ("create_runtime", "create_container", "start_container")
+    config = Config(rootfs=rootfs, hooks=Hooks(**dict.fromkeys(kinds, quick)))
+    for at in range(1, 500):
+        failed = False
+        handshake.fault = ("*", at, code)
+        try:
+            with anyio.fail_after(20):
+                await run(config, ["true"])
+        except (SetupError, HandshakeError):
+            failed = True
+        finally:
+            handshake.fault = None
+        if not failed and at > 60:
+            return
+    raise AssertionError("it never succeeds")
