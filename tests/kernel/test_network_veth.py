@@ -89,6 +89,7 @@ async def test_a_pair_may_do_without_anything(rootfs):
         assert link(status.host_interface)["linkinfo"]["info_kind"] == "veth"
 
 
+@pytest.mark.covers("loopback")
 async def test_the_loopback_interface_is_up_beside_others(rootfs):
     async with Container(Config(rootfs=rootfs, network=Veth())) as container:
         assert "LOOPBACK,UP" in await inside(container, "ip", "link", "show", "lo")
