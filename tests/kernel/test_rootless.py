@@ -333,6 +333,7 @@ def test_where_overlays_are_refused_the_layers_are_copied(
         path.parent.mkdir(exist_ok=True)
         path.write_text(f"{text}\n")
     (bottom / "low").chmod(0o640)
+    os.utime(bottom / "low", (1, 1_000_000_000))
     os.mknod(top / "gone", 0o20000 | 0o600, 0)
     subprocess.run(
         ["chown", "-R", f"{NOBODY}:{NOBODY}", str(shared_folder)], check=True
@@ -343,6 +344,7 @@ def test_where_overlays_are_refused_the_layers_are_copied(
     assert found["copy"] == found["overlay"]
     assert found["copy"].split()[:3] == ["up", "low", "up"]
     assert "-rw-r-----" in found["copy"]
+    assert "2001" in found["copy"], "with the time that it was changed"
     assert "/gone: No such file" in found["copy"]
     assert found["copy"].count("low") == 2, "an opaque directory hides what is below"
 

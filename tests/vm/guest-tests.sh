@@ -26,6 +26,6 @@ if [ $# -eq 0 ]; then
   set -- tests/kernel/test_{cgroup,notify}_*.py \
     tests/kernel/test_{container_events,events_on_request}.py \
     tests/kernel/test_{hogs,labels,lifecycle,process_stdio,program_killed,runs}.py \
-    tests/security/test_s08_*.py
+    tests/kernel/test_rootless_delegated.py tests/security/test_s08_*.py
 fi
 exec python3 -m pytest -v --tb=short --timeout=90 -p no:cacheprovider --durations=15 "$@"
