@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.networks import own_network
 from tests.support.programs import Program, program
 
 RUN = "import runpy, sys; runpy.run_path(sys.argv[1], run_name='__main__')"
@@ -26,6 +27,11 @@ SAYS = {
         r"Unix V7 PDP-11/45",
         r" /mnt tmpfs rw",
         r"wants ext4 on /mnt",
+    ],
+    "network": [
+        r"the server has 10\.\d+\.0\.2, and port \d+ of this host",
+        r"its neighbour reads: hello from web",
+        r"this host reads: hello from web",
     ],
     "rootless": [
         r"inside: root with \d range",
@@ -57,7 +63,9 @@ def test_every_example_is_tested() -> None:
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("name", SAYS)
 def test_an_example_says_what_it_is_to_show(name: str) -> None:
-    with program(RUN, str(EXAMPLES / f"{name}.py"), env={"COLUMNS": "160"}) as child:
+    arguments = (RUN, str(EXAMPLES / f"{name}.py"))
+    alone = own_network() if name == "network" else contextlib.nullcontext()
+    with alone, program(*arguments, env={"COLUMNS": "160"}) as child:
         said = "".join(f"{line}\n" for line in lines(child))
         assert child.wait() == 0, said
         assert child.left_behind() == []

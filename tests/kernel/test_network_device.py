@@ -42,7 +42,6 @@ def lasting(shown):
     return [line for line in shown.splitlines() if "fe80" not in line]
 
 
-@pytest.mark.covers("linux.netDevices")
 @pytest.mark.covers("moving a host device", "linux.netDevices")
 async def test_a_device_comes_with_its_addresses_and_goes_back(rootfs, device):
     network = HostDevice(device=device, name="net0")
