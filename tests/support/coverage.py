@@ -8,7 +8,7 @@ that it runs on files that look like the kernel's. Otherwise the folder tells.
 """
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,8 +47,9 @@ def covers() -> list[Cover]:
     for path in sorted(TESTS.glob("*/test_*.py")):
         tree = ast.parse(path.read_text())
         relative = str(path.relative_to(TESTS))
+        tables = _tables(tree)
         for function in _functions(tree):
-            for name, where in _marks(function):
+            for name, where in _marks(function, tables):
                 place = where or _PLACES.get(path.parent.name, "unit")
                 found.append(Cover(name, place, relative, function.name))
     return sorted(set(found))
@@ -60,10 +61,28 @@ def _functions(tree: ast.Module) -> Iterator[ast.FunctionDef | ast.AsyncFunction
             yield node
 
 
+def _tables(tree: ast.Module) -> dict[str, ast.expr]:
+    """Names that the module gives to something, as to a table of parameters."""
+    return {
+        target.id: node.value
+        for node in tree.body
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+
+
 def _marks(
-    function: ast.FunctionDef | ast.AsyncFunctionDef,
+    function: ast.FunctionDef | ast.AsyncFunctionDef, tables: Mapping[str, ast.expr]
 ) -> Iterator[tuple[str, str | None]]:
-    for decorator in function.decorator_list:
+    decorators = list(function.decorator_list)
+    decorators += [
+        tables[node.id]
+        for decorator in function.decorator_list
+        for node in ast.walk(decorator)
+        if isinstance(node, ast.Name) and node.id in tables
+    ]
+    for decorator in decorators:
         for call in ast.walk(decorator):
             if not isinstance(call, ast.Call):
                 continue

@@ -230,6 +230,7 @@ def test_warnings_are_bounded() -> None:
     assert len(Bundle.read(document).warnings) == 100
 
 
+@pytest.mark.covers("ociVersion")
 def test_a_bundle_has_its_program_and_terminal() -> None:
     bundle = Bundle.read(sample("everything"), bundle="/bundles/x")
     process = bundle.process
