@@ -129,7 +129,11 @@ class KeptProcesses(Processes):
             listener = await open_gate(connection, first.args[0])
             gate.remove(folder)
             await self._take_listener(first, listener)
-            await self._attachments.started(first.pid)
+            try:
+                await self._attachments.started(first.pid)
+            except BaseException:  # a hook: the container isn't to go on
+                await first.end()
+                raise
         finally:
             folder.close()
         return first

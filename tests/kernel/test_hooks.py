@@ -19,6 +19,7 @@ from aiocontainer import (
     HandshakeError,
     IdMapping,
     Namespaces,
+    Runtime,
     SetupError,
     run,
 )
@@ -478,7 +479,7 @@ def test_a_program_killed_during_a_hook_leaves_nothing(
     where = "/tmp" if inside else str(tmp_path)
     at = own_rootfs / "tmp/at" if inside else tmp_path / "at"
     with program(KILLED, str(own_rootfs), kind, where) as child:
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while not at.exists() and time.monotonic() < deadline:
             time.sleep(0.01)
         assert at.exists()
@@ -506,6 +507,42 @@ async def test_a_life_with_hooks_cancelled_anywhere_leaves_nothing(
 def _is_hook(pid: int) -> bool:
     facts = procfs.read_stat(pid)
     return facts is not None and facts.name == "sh"
+
+
+async def test_of_a_container_that_is_created_and_started_in_two_steps(
+    own_rootfs: Path, tmp_path: Path
+) -> None:
+    hooks = {}
+    for kind in KINDS:
+        root = "" if kind == "start_container" else own_rootfs
+        hooks[kind] = sh(f"echo {kind} >> {root}/tmp/log")
+    log = own_rootfs / "tmp/log"
+    config = Config(rootfs=own_rootfs, hooks=Hooks(**hooks))
+    names = [*KINDS]
+    runtime = Runtime(tmp_path / "state")
+    id = f"hooks-{os.getpid()}"
+    async with await runtime.create(id, config, ["sleep", "60"]) as container:
+        assert log.read_text().split() == names[:3]
+        async with Runtime(tmp_path / "state").load(id) as loaded:
+            await loaded.start()
+        assert log.read_text().split() == names[:5]
+        assert container.status() == "running"
+    assert log.read_text().split() == names
+
+
+@pytest.mark.parametrize("kind", ["start_container", "poststart"])
+async def test_a_hook_that_fails_in_the_second_step_ends_the_container(
+    rootfs: Path, tmp_path: Path, kind: str
+) -> None:
+    config = Config(rootfs=rootfs, hooks=only(kind, sh("echo why; exit 3")))
+    id = f"hooks-{os.getpid()}"
+    runtime = Runtime(tmp_path / "state")
+    async with await runtime.create(id, config, ["sleep", "60"]) as container:
+        with pytest.raises(SetupError, match="exit status 3: why"):
+            await container.start()
+        with anyio.fail_after(10):
+            await container.wait()
+        assert container.status() == "stopped"
 
 
 @pytest.mark.slow
