@@ -156,10 +156,14 @@ async def rm_command(ids: tuple[str, ...], force: bool) -> int:
 
 
 async def _remove(id: str, force: bool) -> None:
+    from ..runtime.collecting import collect_one
+    from ..state import Store
+
     found = [each for each in runtime().list() if each.id == id]
     if found and (found[0].error is not None or found[0].leftover):
         # Nobody can load it, or its program can't see to it any more.
-        await runtime().collect(foreign=force)
+        if not await collect_one(Store(runtime().root), id, foreign=force):
+            raise found[0].error or StatusError(found[0].status, f"remove {id}")
         return
     async with runtime().load(id) as container:
         status = container.status()

@@ -81,7 +81,8 @@ async def run_command(
       aiocontainer run -m 64MiB --cpus 0.5 --timeout 10 -- python3 task.py
       aiocontainer run -v "$PWD" -w "$PWD" -u "$(id -u)" -- make
       aiocontainer run --overlay /srv/debian -t -- bash
-      aiocontainer run -d --name web --overlay /srv/web -p 8080:80 -- /bin/server
+      aiocontainer run -p 8080:80 --overlay /srv/web -- /bin/server
+      aiocontainer run -d --name web --overlay /srv/web -- /bin/server
       seq 9 | aiocontainer run --report json -- wc -l
     """
     args = command_of(args)

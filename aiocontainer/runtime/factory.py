@@ -7,8 +7,14 @@ import secrets
 from collections.abc import Mapping, Sequence
 from typing import Any, Unpack
 
-from ..config import Config, ProcessChanges
-from ..errors import ConfigError, ContainerExists, StateError, StatusError
+from ..config import BridgeNetwork, Config, ProcessChanges, UserNetwork
+from ..errors import (
+    ConfigError,
+    ContainerExists,
+    StateError,
+    StatusError,
+    UnsupportedFeature,
+)
 from ..proc.launch import Arg
 from ..proc.stdio import DEVNULL, PIPE, StdioSource
 from ..state import Store, check_id, is_leftover, status_of
@@ -84,12 +90,13 @@ class Runtime:
 
         Raises:
             ConfigError: something is wrong. Nothing was touched.
+            UnsupportedFeature: ``detach``, with a network that lives with its program.
             ContainerExists: the id is taken.
             StateError: the state root can't be used.
             Others: as `Container.start`. Nothing is left, nor if it is cancelled.
         """
         if detach:
-            _check_detached(stdin=stdin, stdout=stdout, stderr=stderr)
+            _check_detached(config, stdin=stdin, stdout=stdout, stderr=stderr)
         container = self._new(config, id, extra, gated=True)
         await self._make_room(container.id)
         await container.create(
@@ -210,7 +217,15 @@ class Runtime:
             raise ContainerExists(id)
 
 
-def _check_detached(**streams: StdioSource) -> None:
+def _check_detached(config: Config, **streams: StdioSource) -> None:
     for name, source in streams.items():
         if source == PIPE:
             raise ConfigError(name, "can't be a pipe of ours: the container lives on")
+    if any(isinstance(one, BridgeNetwork | UserNetwork) for one in config.network):
+        # Bridges, rules of nftables and the programs behind user networks are kept by
+        # the program that made them.
+        raise UnsupportedFeature(
+            "such a network for a detached container",
+            "it goes with the program that made it",
+            "don't detach, or attach it by Veth to a bridge of your own",
+        )

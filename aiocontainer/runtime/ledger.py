@@ -79,6 +79,7 @@ class Ledger:
         """
         record = self._open_record()
         record.init = Identity.of(pid)
+        record.spawner = Identity.of(spawner.current().pid)  # it may be another by now
         cgroup = self.cgroup()
         if cgroup is not None:
             record.directories = inodes(cgroup)

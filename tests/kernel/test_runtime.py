@@ -14,12 +14,14 @@ from aiocontainer import (
     Config,
     ConfigError,
     Container,
+    ContainerError,
     ContainerExists,
     ContainerNotFound,
     ExecError,
     Exit,
     ExitReason,
     Mount,
+    Network,
     Oom,
     Resources,
     Runtime,
@@ -33,7 +35,7 @@ from aiocontainer.state import Identity, Store
 from tests.support import leaks, procfs
 from tests.support.capabilities import needs
 from tests.support.shells import READY, started, until
-from tests.support.sweeps import cancel_sweep, task_cancel_sweep
+from tests.support.sweeps import cancel_sweep, fault_sweep, task_cancel_sweep
 
 pytestmark = [pytest.mark.anyio, needs("root", "mount-namespace", "pid-namespace")]
 
@@ -401,6 +403,13 @@ async def test_its_streams_do_not_depend_on_this_program(runtime, config, name):
     assert not os.path.exists(runtime.root)
 
 
+async def test_it_cannot_have_a_network_that_its_program_keeps(runtime, rootfs):
+    config = Config(rootfs=rootfs, network=Network.bridge())
+    with pytest.raises(UnsupportedFeature, match="detached"):
+        await runtime.create(WEB, config, SLEEP, detach=True)
+    assert not os.path.exists(runtime.root)
+
+
 async def test_it_may_write_to_a_file(runtime, other, config, tmp_path):
     path = tmp_path / "output"
     args = ["sh", "-c", "echo out; echo err >&2"]
@@ -503,6 +512,25 @@ async def test_start_cancelled_anywhere_leaves_a_container_to_destroy(
         assert other.list() == [], point
 
     await sweep(start, check)
+
+
+@pytest.mark.slow
+async def test_create_leaves_nothing_wherever_the_kernel_refuses(
+    runtime, other, config
+):
+    await (await runtime.create(WEB, config, SLEEP)).destroy()
+    before = leaks.take()
+
+    async def create():
+        async with await runtime.create(WEB, config, SLEEP) as container:
+            await container.start()
+
+    def check(point):
+        assert other.list() == [], point
+        assert leaks.find(before) == [], f"call {point} failed"
+
+    hits = await fault_sweep(create, check, allowed=(ContainerError, OSError))
+    assert "mkdir" in hits
 
 
 # -- collected -------------------------------------------------------------------------
