@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal, TypeAlias
 
 from .cgroups import Cgroup
 from .config import REQUIREMENTS, Config, IdMapping
-from .errors import RequirementMissing
+from .errors import RequirementMissing, SetupError
 from .plan.landlock import enforced
 
-__all__ = ("Isolation", "UserIds", "check_requirements", "isolation_of")
+__all__ = (
+    "Isolation",
+    "UserIds",
+    "check_requirements",
+    "hint_at_doctor",
+    "isolation_of",
+)
 
 UserIds: TypeAlias = Literal["host", "own", "range", "joined"]
 
@@ -132,6 +139,24 @@ def _root(config: Config) -> int | None:
         if mapping.container_id == 0:
             return mapping.host_id
     return None
+
+
+def hint_at_doctor(error: BaseException, config: Config) -> None:
+    """Say on ``error`` where to look if the kernel makes no user namespace."""
+    cause = error.__cause__
+    if (
+        isinstance(error, SetupError)
+        and config.namespaces.user == "new"
+        and error.step == "create the process"
+        and isinstance(cause, OSError)
+        and cause.errno in _NO_NAMESPACE
+    ):
+        error.add_note(
+            "hint: `aiocontainer doctor` says why there is no user namespace to be had"
+        )
+
+
+_NO_NAMESPACE: Final = (errno.EPERM, errno.ENOSPC, errno.EUSERS, errno.EINVAL)
 
 
 # -- requirements ----------------------------------------------------------------------

@@ -25,7 +25,7 @@ from .errors import (
     SetupError,
     StatusError,
 )
-from .isolation import check_requirements
+from .isolation import check_requirements, hint_at_doctor
 from .plan import compile as plans
 from .plan.users import IdFacts, is_leased, windows, with_range
 from .proc import spawner
@@ -241,6 +241,7 @@ class Processes:
         except BaseException as error:
             spawner.forget(key)
             killed = _killed_for_memory(self.cgroup)
+            hint_at_doctor(error, self.resolved)
             await uncancelled(self._remove)
             if killed and isinstance(error, HandshakeError):
                 reason = "out of memory: the limit is too small to start in"

@@ -56,10 +56,12 @@ def _why_none(machine: Machine) -> tuple[str, str]:
 
 def ids(machine: Machine) -> Iterator[Finding]:
     """How many ids the user can map into one."""
-    if machine.host.is_privileged:
+    if not machine.host.is_privileged:
+        yield _range(machine)
+    elif machine.host.is_initial:
         yield _automatic(machine)
-        return
-    yield _range(machine)
+    else:
+        yield _inherited(machine)
 
 
 def _automatic(machine: Machine) -> Finding:
@@ -71,6 +73,19 @@ def _automatic(machine: Machine) -> Finding:
         "by uid_mappings; automatic ones have no range to be taken from",
         "/etc/subuid or /etc/subgid has no line for root",
         "usermod --add-subuids 1000000-66535999 --add-subgids 1000000-66535999 root",
+    )
+
+
+def _inherited(machine: Machine) -> Finding:
+    count = sum(size for _, size in machine.ids.own_uids)
+    if count > 1:
+        return Finding("userns.range", True, f"{count} ids of the program's own")
+    return Finding(
+        "userns.range",
+        False,
+        "one id: all users but root are missing in containers",
+        "this program is in a user namespace that has one id itself",
+        "make that with more (unshare --map-auto; podman: --uidmap)",
     )
 
 

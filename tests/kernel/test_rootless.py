@@ -256,6 +256,24 @@ def test_root_of_a_user_namespace_is_served_too(rootfs: Path, many: bool) -> Non
     assert sum(sizes) > 60_000 if many else sizes == [1], told
 
 
+def test_where_there_are_no_user_namespaces_the_doctor_is_named(rootfs: Path) -> None:
+    # The limit of a user namespace of the program's own: the host's stays.
+    limit = 'echo 0 >/proc/sys/user/max_user_namespaces; exec "$@"'
+    prefix = ["unshare", "-Ur", "sh", "-c", limit, "sh"]
+    program = SIMPLE.replace("print(type(error)", "print(error.__notes__, type(error)")
+    said = run_as(program, str(rootfs), prefix=prefix).stdout
+    assert "SetupError could not create the process: No space left on device" in said
+    assert "`aiocontainer doctor` says why" in said
+    findings = run_as(DOCTOR, prefix=prefix).stdout
+    assert "user.max_user_namespaces is 0" in findings
+
+
+DOCTOR = """
+from aiocontainer.checkup import doctor, render
+print(render(doctor()))
+"""
+
+
 def stand_in(folder: Path, script: str) -> list[str]:
     """Commands that put a script in the place of newgidmap(1)."""
     path = folder / "newgidmap"

@@ -131,6 +131,16 @@ LACKS: dict[str, tuple[Machine, str, str, str]] = {
         "newuidmap",
         "install the package uidmap",
     ),
+    "one-id-inside": (
+        replace(
+            ROOT,
+            host=replace(ROOT.host, is_initial=False),
+            ids=replace(ROOT.ids, own_uids=((0, 1),)),
+        ),
+        "userns.range",
+        "has one id itself",
+        "--map-auto",
+    ),
     "no-new-privs": (
         replace(
             USER,
