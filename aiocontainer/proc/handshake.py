@@ -174,12 +174,12 @@ async def _start(
             _receive_all(ours, progress)
             if progress.stopped is not None and progress.pidfd >= 0:
                 await _let_go_on(ours, progress, stops)
+        if plan.listens and not plan.gated:
+            _check_listener(progress)
         if progress.executed:
             sender = progress.sender if plan.gated else -1
             if progress.intermediates:
                 await uncancelled(lambda: _collect_intermediates(progress, sender))
-            if plan.listens and progress.listener is None and sender < 0:
-                raise HandshakeError("the listener of the filter was lost")
             if progress.listener is not None and LISTENER in stops:
                 await stops[LISTENER](progress.pid, progress.listener)
                 _close(progress.listener)
@@ -295,6 +295,14 @@ def _pid_of(pidfd: int) -> int:
             if line.startswith("Pid:"):
                 return int(line[4:])
     return -1
+
+
+def _check_listener(progress: _Progress) -> None:
+    """Raise if the child went on, and who was to send its listener didn't."""
+    if progress.executed and progress.listener is None:
+        if not sys_pidfd.is_exiting(progress.pid):
+            raise HandshakeError("the listener of the filter was lost")
+        progress.reset = True  # the child ended before its filter was loaded
 
 
 async def _collect(progress: _Progress) -> None:

@@ -180,6 +180,8 @@ class SyscallCall:
             raise OSError(errno.EFAULT, os.strerror(errno.EFAULT))
 
     def _open_memory(self, flags: int) -> int:
+        if not self.pid:
+            raise PermissionError(errno.EACCES, "the caller can't be seen from here")
         try:
             memory = os.open(f"/proc/{self.pid}/mem", flags | os.O_CLOEXEC)
         except OSError:
