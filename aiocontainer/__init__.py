@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from .cgroups import CGroup as CGroup
+    from .config.bundle import Bundle as Bundle
     from .checkup import Finding as Finding
     from .checkup import doctor as doctor
     from .config import (
@@ -234,6 +235,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "config.bundle": ("Bundle",),
     "cgroups": ("CGroup",),
     "checkup": ("Finding", "doctor"),
     "config": (
