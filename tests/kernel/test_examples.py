@@ -44,6 +44,7 @@ SAYS = {
         r"ending: three-programs",
         r"seen: it ended with -9",
     ],
+    "hot_mount": [r"before: nothing\nmounted: report.txt\nafter: nothing\n\Z"],
     "judge": [
         r"right +accepted",
         r"wrong +wrong answer",

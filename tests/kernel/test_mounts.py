@@ -213,15 +213,21 @@ async def test_a_tmpfs_can_be_filled_from_the_directory_it_covers(
     os.chown(source / "deep/er/file", 12, 34)
     (source / "link").symlink_to("/nowhere")
     os.mkfifo(source / "fifo")
+    os.utime(source / "deep/er/file", (0, 86_400))
+    os.utime(source / "deep/er", (0, 172_800))
+    os.chown(source, 56, 78)
+    source.chmod(0o710)
     mount = Mount(destination="/seed", type="tmpfs", options=["tmpcopyup", "ro"])
     script = """
 cat /seed/deep/er/file; stat -c '%a %u %g' /seed/deep/er/file
-readlink /seed/link; ls /seed; echo x > /seed/new
+readlink /seed/link; ls /seed; stat -c '%a %u %g' /seed
+stat -c %Y /seed/deep/er /seed/deep/er/file; echo x > /seed/new
 """
     said = await shell(with_mounts(own_rootfs, mount), script + "true", stderr=STDOUT)
     lines = said.splitlines()
     assert lines[:5] == ["copied", "640 12 34", "/nowhere", "deep", "link"]
-    assert "Read-only" in lines[5]
+    assert lines[5:8] == ["710 56 78", "172800", "86400"]
+    assert "Read-only" in lines[8]
     assert sorted(os.listdir(source)) == ["deep", "fifo", "link"]
 
 
@@ -460,3 +466,22 @@ async def test_a_node_that_the_image_brought_has_to_be_the_device(
     with pytest.raises(SetupError) as caught:
         await run(config, ["true"])
     assert isinstance(caught.value.__cause__, FileExistsError)
+
+
+async def test_any_file_system_of_the_kernel_can_be_mounted(
+    rootfs: Path, shared: Path, tmp_path: Path
+) -> None:
+    for name in ("upper", "work"):
+        (tmp_path / name).mkdir()
+    words = [f"lowerdir={shared}", f"upperdir={tmp_path}/upper"]
+    words.append(f"workdir={tmp_path}/work")
+    config = with_mounts(
+        rootfs,
+        Mount(destination="/mnt", type="overlay", options=words),
+        Mount(destination="/opt", type="ramfs", options=["mode=700"]),
+    )
+    script = "echo x > /mnt/new; cat /mnt/file; rm /mnt/file; stat -c %a /opt"
+    assert await shell(config, script) == "from the host\n700\n"
+    assert (shared / "file").exists()
+    assert (tmp_path / "upper/new").read_text() == "x\n"
+    (rootfs / "opt").rmdir()

@@ -33,16 +33,17 @@ class _Budget:
 
 
 def tree(source: int, target: int) -> None:
-    """Copy the files, directories and links of one directory into another; nothing
-    special. Holes stay holes.
+    """Copy the files, directories and links of one directory into another, and its own
+    owner; nothing special. Holes stay holes.
 
     Raises:
         OSError: EFBIG for more than 65,536 files or 1 GiB, ELOOP deeper than 64
             directories.
     """
-    _copy(
-        _open(b".", _DIRECTORY, source), _open(b".", _DIRECTORY, target), _Budget(), 0
-    )
+    own = os.fstat(source)
+    into = _open(b".", _DIRECTORY, target)
+    call("fchown", os.fchown, into, own.st_uid, own.st_gid)
+    _copy(_open(b".", _DIRECTORY, source), into, _Budget(), 0)
 
 
 def layers(sources: list[int], target: int) -> None:
