@@ -65,7 +65,9 @@ class Request:
         sources.update((number, number) for number in self.pass_fds)
         if root_owner is not None and stdio.child is not None:
             for index in own:
-                os.fchown(stdio.child[index - 1], *root_owner)
+                # Without privileges it is ours already, or the child tries to.
+                with contextlib.suppress(PermissionError):
+                    os.fchown(stdio.child[index - 1], *root_owner)
         passed = tuple((n, index) for index, n in enumerate(sources, start=1))
         numbers = list(sources.values())
         at: int | None = None

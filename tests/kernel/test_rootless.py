@@ -256,6 +256,51 @@ def test_root_of_a_user_namespace_is_served_too(rootfs: Path, many: bool) -> Non
     assert sum(sizes) > 60_000 if many else sizes == [1], told
 
 
+RANGES = (
+    HEAD
+    + """
+def side(own):
+    return [
+        IdMapping(container_id=0, host_id=300_000, size=10),
+        IdMapping(container_id=1000, host_id=own, size=1),
+        IdMapping(container_id=2000, host_id=300_500, size=20),
+    ]
+
+SHOW = "id -u; id -g; id -G; echo again >/proc/self/fd/1; stat -c %u /proc/self/fd/1"
+
+async def main():
+    config = Config(rootfs=sys.argv[1], namespaces=Namespaces(user="new"),
+        uid_mappings=side(os.getuid()), gid_mappings=side(os.getgid()))
+    found = {}
+    async with Container(config) as container:
+        for user, groups in (("0", []), ("1000:1000", [5]), ("2019:2001", [2002])):
+            result = await container.run(["sh", "-c", SHOW], user=user, groups=groups)
+            found[user] = (result.stdout + result.stderr).decode().split()
+        result = await container.run(["cat", "/proc/self/uid_map"])
+        found["map"] = result.stdout.decode().split()
+        found["root"] = container.isolation.root_uid
+    tell(**found)
+
+anyio.run(main)
+"""
+)
+
+
+@needs("newuidmap")
+def test_mappings_of_several_ranges_are_written_by_the_helpers(rootfs: Path) -> None:
+    found = found_as(RANGES, str(rootfs), sub_ids=SUB_IDS)
+    assert found["map"] == [
+        *("0", "300000", "10"),
+        *("1000", str(NOBODY), "1"),
+        *("2000", "300500", "20"),
+    ]
+    assert found["root"] == FIRST_SUB_ID
+    assert found["0"][:3] == ["0", "0", "0"]
+    assert found["1000:1000"][:4] == ["1000", "1000", "1000", "5"]
+    assert found["2019:2001"][:4] == ["2019", "2001", "2001", "2002"]
+    assert all("again" in found[user] for user in ("0", "1000:1000", "2019:2001"))
+
+
 def test_where_there_are_no_user_namespaces_the_doctor_is_named(rootfs: Path) -> None:
     # The limit of a user namespace of the program's own: the host's stays.
     limit = 'echo 0 >/proc/sys/user/max_user_namespaces; exec "$@"'
