@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from typing import Any
 
     from .cgroups import CGroup as CGroup
-    from .config.bundle import Bundle as Bundle
     from .checkup import Finding as Finding
     from .checkup import doctor as doctor
     from .config import (
@@ -110,6 +109,7 @@ if TYPE_CHECKING:
     from .config import (
         Veth as Veth,
     )
+    from .config.bundle import Bundle as Bundle
     from .container import Container as Container
     from .container import run as run
     from .errors import (
