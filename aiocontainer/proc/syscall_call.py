@@ -247,12 +247,19 @@ class SyscallCall:
         """See `AddFd`. Where the caller can have no more, its call fails by EMFILE."""
         self._take()
         try:
-            await self._listener.add_descriptor(
-                self.id, fd, close_on_exec=close_on_exec, answer=True
-            )
+            try:
+                await self._listener.add_descriptor(
+                    self.id, fd, close_on_exec=close_on_exec, answer=True
+                )
+            except OSError as error:
+                if error.errno != errno.EINVAL:
+                    raise
+                # Before Linux 5.14 these are two things.
+                made = await self.add_fd(fd, close_on_exec=close_on_exec)
+                self._listener.respond(self.id, made, 0)
         except OSError as error:
             self._listener.respond(self.id, 0, error.errno or errno.EIO)
-            if error.errno != errno.EMFILE:
+            if error.errno not in (errno.EMFILE, errno.ESRCH):
                 raise
         except BaseException:
             self._listener.respond(self.id, 0, errno.EPERM)
