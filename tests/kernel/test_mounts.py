@@ -17,7 +17,9 @@ from aiocontainer import (
     Config,
     Container,
     Device,
+    IdMapping,
     Mount,
+    Namespaces,
     SetupError,
     run,
 )
@@ -485,3 +487,25 @@ async def test_any_file_system_of_the_kernel_can_be_mounted(
     assert (shared / "file").exists()
     assert (tmp_path / "upper/new").read_text() == "x\n"
     (rootfs / "opt").rmdir()
+
+
+@pytest.mark.parametrize("size", [1, 65_536], ids=["one id", "many"])
+async def test_a_tmpfs_is_filled_in_a_user_namespace_too(
+    own_rootfs: Path, size: int
+) -> None:
+    """Owners that aren't mapped become its root."""
+    (own_rootfs / "seed").mkdir()
+    (own_rootfs / "seed/file").write_text("copied\n")
+    ids = [IdMapping(container_id=0, host_id=100_000, size=size)]
+    config = with_mounts(
+        own_rootfs,
+        Mount(destination="/seed", type="tmpfs", options=["tmpcopyup"]),
+        namespaces=Namespaces(user="new"),
+        uid_mappings=ids,
+        gid_mappings=ids,
+        groups=[],
+        system_mounts=[m for m in SYSTEM_MOUNTS if m.type != "devpts"],
+    )
+    script = "cat /seed/file; stat -c '%u %g' /seed /seed/file"
+    owner = "0 0" if size == 1 else "65534 65534"
+    assert await shell(config, script) == f"copied\n{owner}\n{owner}\n"

@@ -40,9 +40,8 @@ def tree(source: int, target: int) -> None:
         OSError: EFBIG for more than 65,536 files or 1 GiB, ELOOP deeper than 64
             directories.
     """
-    own = os.fstat(source)
     into = _open(b".", _DIRECTORY, target)
-    call("fchown", os.fchown, into, own.st_uid, own.st_gid)
+    _give(into, b".", os.fstat(source))
     _copy(_open(b".", _DIRECTORY, source), into, _Budget(), 0)
 
 
