@@ -4,6 +4,7 @@
 #   make demo          containers side by side in one event loop, with their figures
 #   make test          the whole suite on this machine's kernel
 #   make coverage-table  docs/coverage.md again, from the marks of the tests
+#   make test-engines  podman, docker and containerd with our OCI runtime
 #   make test-v2       the kernel tests in a guest with pure cgroup v2, and with systemd
 #   make check         lint, types and tests: what has to pass before a commit
 #   make soak          ten thousand lives in a row (LIVES=...): nothing left, no slower
@@ -18,6 +19,7 @@ VENV ?= .venv$(SUFFIX)
 PY := $(VENV)/bin/python
 PACKAGES := gcc libc6-dev python3-dev python3-venv libcap-dev libseccomp2 busybox-static make
 BENCH_PACKAGES := runc crun bubblewrap
+ENGINE_PACKAGES := podman conmon docker.io containerd
 VM_PACKAGES := mmdebstrap debian-archive-keyring e2fsprogs zstd
 
 # install-packages NAMES: only what is missing, so that a second call needs no network.
@@ -26,7 +28,7 @@ define install-packages
   dpkg-query -W -f='$${Status}' $$name 2>/dev/null | grep -q 'ok installed' || \
   missing="$$missing $$name"; done; \
 if [ -n "$$missing" ]; then \
-  apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
+  apt-get update -qq && DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 \
   apt-get install -y -qq --no-install-recommends $$missing >/dev/null; fi
 endef
 
@@ -48,7 +50,11 @@ demo: setup
 	$(PY) examples/demo.py
 
 test: setup
-	$(PY) -m pytest $(ARGS)
+	$(PY) -m pytest --ignore=tests/engines $(ARGS)
+
+test-engines: setup
+	$(call install-packages,$(ENGINE_PACKAGES))
+	$(PY) -m pytest tests/engines $(ARGS)
 
 coverage-table: setup
 	$(PY) -m tests.coverage_table
