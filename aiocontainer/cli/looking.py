@@ -31,8 +31,12 @@ def ps_command(quiet: bool, as_json: bool) -> None:
       aiocontainer ps
       aiocontainer ps --json | jq -r '.[] | select(.status == "running") | .id'
     """
+    # Without the rest of the library, which takes longer to load than this to answer.
+    from ..runtime.listing import listed
+    from ..state import Store
+
     with told():
-        found = runtime().list()
+        found = listed(Store(click.get_current_context().obj))
     if as_json:
         click.echo(json.dumps([_as_json(each) for each in found], indent=1))
     elif quiet:
@@ -147,7 +151,7 @@ def inspect_command(id: str) -> None:
     from ..state import Store, status_of
 
     with told():
-        store = Store(runtime().root)
+        store = Store(click.get_current_context().obj)
         with store.open(id) as folder:
             record = folder.read()
             status = status_of(folder, record)
