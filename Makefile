@@ -23,6 +23,7 @@ ENGINE_PACKAGES := podman conmon docker.io containerd
 VM_PACKAGES := mmdebstrap debian-archive-keyring e2fsprogs zstd
 
 # install-packages NAMES: only what is missing, so that a second call needs no network.
+# Daemons among them are not started (RUNLEVEL, see invoke-rc.d(8)).
 define install-packages
 @missing=; for name in $(1); do \
   dpkg-query -W -f='$${Status}' $$name 2>/dev/null | grep -q 'ok installed' || \
@@ -32,7 +33,7 @@ if [ -n "$$missing" ]; then \
   apt-get install -y -qq --no-install-recommends $$missing >/dev/null; fi
 endef
 
-.PHONY: setup demo test coverage-table vm test-v2 soak lint types check bench clean
+.PHONY: setup demo test test-engines coverage-table vm test-v2 soak lint types check bench clean
 
 setup: $(VENV)/done
 
