@@ -261,7 +261,7 @@ class Config(ProcessSettings):
         Raises:
             UnsupportedFeature: OCI has no word for something, which is never left out.
         """
-        from .oci import write_document
+        from .oci.write import write_document
 
         return write_document(self.model_dump(), args, terminal)
 
