@@ -9,7 +9,6 @@ from .names import in_oci_words
 from .process import read_process, read_program
 from .read import Reading, read_document
 from .resources import read_resources
-from .write import write_document
 
 __all__ = (
     "CgroupManager",
@@ -19,5 +18,4 @@ __all__ = (
     "read_process",
     "read_program",
     "read_resources",
-    "write_document",
 )
