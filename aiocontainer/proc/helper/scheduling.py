@@ -97,11 +97,19 @@ def is_above(value: int, other: int) -> bool:
 
 def tune(pid: int, tunings: tuple[tuple[Any, ...], ...]) -> None:
     """What is done to a child from outside; 0 is the caller, whose children inherit
-    it."""
+    it.
+
+    Raises:
+        OSError: it says what couldn't be done.
+    """
     for name, *arguments in tunings:
-        if name == "limits":
-            raise_limits(pid, *arguments)
-        elif name == "scheduler":
-            scheduling.set_scheduler(pid, *arguments)
-        else:
-            scheduling.set_io_priority(pid, *arguments)
+        try:
+            if name == "limits":
+                raise_limits(pid, *arguments)
+            elif name == "scheduler":
+                scheduling.set_scheduler(pid, *arguments)
+            else:
+                scheduling.set_io_priority(pid, *arguments)
+        except OSError as error:
+            error.strerror = f"{error.strerror} (the {name.replace('_', ' ')})"
+            raise
