@@ -280,6 +280,8 @@ class Config(ProcessSettings):
         ids = (self.namespaces.user, self.uid_mappings, self.gid_mappings)
         require_mappings("system_mounts", self.system_mounts, *ids)
         require_mappings("mounts", self.mounts, *ids)
+        if getattr(self.rootfs, "idmap", False) and self.namespaces.user == "host":
+            raise ConfigError("rootfs.idmap", "needs a user namespace")
         require_own_file_systems(self.system_mounts, self.mounts)
         if self.namespaces.pid not in ("new", "host"):
             require_no_commands("system_mounts", self.system_mounts)

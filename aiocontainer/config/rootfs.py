@@ -26,9 +26,15 @@ class Rootfs(Model):
     """A choice of root directory. Made by `directory`, `overlay` or `host`."""
 
     @staticmethod
-    def directory(path: StrPath, *, readonly: bool = False) -> "DirectoryRootfs":
-        """A directory as it is. Without ``readonly`` the container changes it."""
-        return DirectoryRootfs(path=path, readonly=readonly)
+    def directory(
+        path: StrPath, *, readonly: bool = False, idmap: bool = False
+    ) -> "DirectoryRootfs":
+        """A directory as it is. Without ``readonly`` the container changes it.
+
+        With ``idmap`` its files have the same owners in the container's user namespace
+        as they have on the host: they needn't be given to the mapped ids.
+        """
+        return DirectoryRootfs(path=path, readonly=readonly, idmap=idmap)
 
     @staticmethod
     def overlay(
@@ -59,10 +65,14 @@ class DirectoryRootfs(Rootfs):
     """The directory."""
     readonly: Flag = False
     """Make the root mount read-only, last of all."""
+    idmap: Flag = False
+    """Translate the owners by the mapping of the container's user namespace."""
 
     if TYPE_CHECKING:
 
-        def __init__(self, *, path: StrPath, readonly: bool = False) -> None: ...
+        def __init__(
+            self, *, path: StrPath, readonly: bool = False, idmap: bool = False
+        ) -> None: ...
 
     @model_validator(mode="after")
     def _is_not_the_host(self) -> Self:

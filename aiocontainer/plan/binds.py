@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from ..config import Config, IdMapping, Mount
 from ..config.mount_ids import mount_mappings
 from ..config.options import MS_PRIVATE, MS_SHARED, MS_SLAVE
+from ..config.rootfs import DirectoryRootfs
 from . import steps as s
 
 _WORDS = frozenset(("copy-symlink", "dest-nofollow", "src-nofollow"))
@@ -27,11 +28,16 @@ class Trees:
             for mount in every
             if mount.is_id_mapped and config.namespaces.user != "host"
         ]
-        self._early_numbers = itertools.count()
-        self._numbers = itertools.count(len(self._early))
+        rootfs = config.rootfs
+        self._root = rootfs if getattr(rootfs, "idmap", False) else None
+        before = 0 if self._root is None else 1
+        self._early_numbers = itertools.count(before)
+        self._numbers = itertools.count(before + len(self._early))
 
     def of_host(self) -> Iterator[s.Step]:
         """What is done with the host's rights, before the child is made."""
+        if isinstance(self._root, DirectoryRootfs):
+            yield self._prepare_root(self._root)
         for mount in self._early:
             yield self.prepare(mount, propagation_of(mount), locked=True)
 
@@ -74,16 +80,31 @@ class Trees:
             locked,
         )
 
+    def _prepare_root(self, rootfs: DirectoryRootfs) -> s.PrepareTree:
+        follows = self._config.rootfs_propagation in ("slave", "shared")
+        return s.PrepareTree(
+            os.fsencode(rootfs.path),
+            recursive=True,
+            follow=False,
+            propagation=MS_SLAVE if follows else MS_PRIVATE,
+            mapping=self._own_mapping(),
+            locked=True,
+        )
+
     def _mapping(self, mount: Mount) -> tuple[bytes, bytes] | int | None:
         if not mount.is_id_mapped:
             return None
         own = (self._config.uid_mappings, self._config.gid_mappings)
         found = mount_mappings(mount, *own)
         if found is None:
-            if self._user_namespace is not None:
-                return self._user_namespace
-            found = own
+            return self._own_mapping()
         return mapping_text(found[0]), mapping_text(found[1])
+
+    def _own_mapping(self) -> tuple[bytes, bytes] | int:
+        if self._user_namespace is not None:
+            return self._user_namespace
+        config = self._config
+        return mapping_text(config.uid_mappings), mapping_text(config.gid_mappings)
 
 
 def follows(mount: Mount) -> bool:

@@ -119,6 +119,8 @@ def become_root(config: Config) -> Iterator[s.Step]:
 
 def _root(config: Config, propagation: int, private: int) -> Iterator[s.Step]:
     match config.rootfs:
+        case DirectoryRootfs(path=path, idmap=True):
+            yield s.RootTree(os.fsencode(path), 0)
         case DirectoryRootfs(path=path):
             yield s.RootDirectory(os.fsencode(path), propagation)
         case OverlayRootfs(lower=lower, upper_bytes=size):

@@ -14,15 +14,18 @@ from aiocontainer import (
     STDOUT,
     Capabilities,
     Config,
+    ConfigError,
+    Container,
     IdMapping,
     Mount,
     Namespaces,
+    Rootfs,
     SetupError,
     run,
 )
 from tests.support.capabilities import needs
 from tests.support.filesystems import tmpfs_at
-from tests.support.inside import mounts_of, parse_mounts, shell
+from tests.support.inside import mounts_of, parse_mounts, shell, shell_in
 
 pytestmark = [pytest.mark.anyio, needs("root", "mount-namespace", "pid-namespace")]
 
@@ -431,3 +434,70 @@ async def test_a_failure_on_the_host_names_the_step_and_leaves_nothing(
             await run(owned(rootfs, mount), ["true"])
         assert caught.value.step == f"prepare tree {missing}"
         assert isinstance(caught.value.__cause__, FileNotFoundError)
+
+
+# -- the root --------------------------------------------------------------------------
+
+
+def with_mapped_root(path: Path, **settings: Any) -> Config:
+    return Config(
+        rootfs=Rootfs.directory(path, idmap=True, **settings.pop("root", {})),
+        namespaces=Namespaces(user="new"),
+        uid_mappings=MAPPED,
+        gid_mappings=MAPPED,
+        **settings,
+    )
+
+
+@pytest.mark.parametrize("pivot", [True, False], ids=["pivot", "no pivot"])
+async def test_an_image_of_the_hosts_root_is_one_of_the_containers_root(
+    own_rootfs: Path, pivot: bool
+) -> None:
+    script = """
+stat -c '%u %g' / /bin/busybox /home/tester; mkdir /made && echo x > /made/file
+stat -c %u /made/file; ls -d /dev/null /proc/self
+"""
+    config = with_mapped_root(own_rootfs, pivot_root=pivot)
+    said = await shell(config, script)
+    assert said.splitlines() == [
+        *("0 0", "0 0", "1000 1000", "0", "/dev/null", "/proc/self")
+    ]
+    assert (own_rootfs / "made/file").stat().st_uid == 0
+    # By its own user it is as it is for the host's root: not mapped, nothing is.
+    plain = config.model_copy(update={"rootfs": Rootfs.directory(own_rootfs)})
+    said = await shell(plain, "stat -c %u /; touch /new || true", stderr=STDOUT)
+    assert said.startswith("65534\n")
+
+
+async def test_a_mapped_root_need_not_be_reachable_by_its_user(
+    own_rootfs: Path,
+) -> None:
+    own_rootfs.parent.chmod(0o700)
+    mount = Mount(destination="/mnt", type="tmpfs")
+    config = with_mapped_root(own_rootfs, mounts=[mount], root={"readonly": True})
+    said = await shell(config, "touch /mnt/x; touch /x || id -u", stderr=STDOUT)
+    assert "Read-only" in said
+    assert said.endswith("\n0\n")
+
+
+async def test_later_processes_and_mounts_are_as_in_any_root(
+    own_rootfs: Path, shared: Path
+) -> None:
+    link = Mount(
+        destination="/etc/link",
+        source=shared / "link",
+        options=["bind", "copy-symlink"],
+    )
+    mapped = Mount(destination="/mnt/a", source=shared, options=["bind", "idmap"])
+    config = with_mapped_root(own_rootfs, mounts=[link, mapped])
+    async with Container(config) as container:
+        script = "readlink /etc/link; stat -c %u /mnt/a/file /etc/passwd; id -u"
+        assert await shell_in(container, script) == "file\n1000\n0\n0\n"
+        await container.mount(Mount(destination="/new", source=shared, type="bind"))
+        assert await shell_in(container, "ls /new") == "file\nlink\n"
+
+
+def test_without_a_user_namespace_there_is_no_mapping(rootfs: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        Config(rootfs=Rootfs.directory(rootfs, idmap=True))
+    assert caught.value.field == "rootfs.idmap"

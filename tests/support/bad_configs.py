@@ -252,6 +252,7 @@ BAD: list[tuple[str, dict[str, Any]]] = [
         mount(type="tmpfs", postmount_commands=[{"path": "/bin/true", "timeout": 0}]),
     ),
     ("mounts", {"mounts": "x"}),
+    ("rootfs.idmap", {"rootfs": {"kind": "directory", "path": "/x", "idmap": True}}),
     ("pivot_dir", {"pivot_dir": "old"}),
     ("pivot_dir", {"pivot_dir": "/old", "pivot_root": False}),
     ("devices[0].host_path", {"devices": [{"path": "/dev/a", "host_path": "a"}]}),

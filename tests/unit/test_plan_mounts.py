@@ -4,7 +4,15 @@ from typing import Any
 
 import pytest
 
-from aiocontainer import Config, ConfigError, Device, IdMapping, Mount, Namespaces
+from aiocontainer import (
+    Config,
+    ConfigError,
+    Device,
+    IdMapping,
+    Mount,
+    Namespaces,
+    Rootfs,
+)
 from aiocontainer.config import MountCommand
 from aiocontainer.errors import UnsupportedFeature
 from aiocontainer.plan import compile as plans
@@ -90,6 +98,18 @@ def test_the_mapping_of_a_joined_user_namespace_is_taken_from_that() -> None:
     assert isinstance(step, s.PrepareTree)
     assert isinstance(step.mapping, int)
     assert frame.namespaces[step.mapping] == b"/proc/1/ns/user"
+
+
+def test_a_mapped_root_is_the_first_tree() -> None:
+    root = Rootfs.directory("/x", idmap=True)
+    mount = bound("idmap")
+    config = Config(rootfs=root, system_mounts=[], mounts=[mount], **OWNED)
+    host = list(of_host(config, None))
+    assert [step.source for step in host] == [b"/x", b"/s"]  # type: ignore[attr-defined]
+    steps = list(file_system(config))
+    assert s.RootTree(b"/x", 0) in steps
+    assert s.AttachTree(b"/s", b"/m", 1) in steps
+    assert not [step for step in steps if isinstance(step, s.RootDirectory)]
 
 
 def test_what_the_host_does_is_part_of_the_description() -> None:

@@ -82,7 +82,14 @@ from .scheduling import (
     SetPersonality,
     SetScheduler,
 )
-from .trees import AttachTree, MountCgroups, PrepareTree, Reconfigure, Relabel
+from .trees import (
+    AttachTree,
+    MountCgroups,
+    PrepareTree,
+    Reconfigure,
+    Relabel,
+    RootTree,
+)
 
 __all__ = (
     "VOCABULARY",
@@ -139,6 +146,7 @@ __all__ = (
     "RootOverlay",
     "RootPropagation",
     "RootTmpfs",
+    "RootTree",
     "RunHook",
     "SayReady",
     "SetAffinity",

@@ -42,6 +42,17 @@ class AttachTree(Step):
 
 
 @dataclass(frozen=True, slots=True)
+class RootTree(Step):
+    """What was prepared becomes the root."""
+
+    path: bytes
+    number: int
+
+    def _subject(self) -> str:
+        return text(self.path)
+
+
+@dataclass(frozen=True, slots=True)
 class Relabel(Step):
     """Give all files of a volume an SELinux label."""
 

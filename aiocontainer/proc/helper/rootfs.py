@@ -34,6 +34,12 @@ def root_directory(context: Context, path: bytes, propagation: int) -> None:
     _become_root(context, tree, place)
 
 
+def root_tree(context: Context, path: bytes, number: int) -> None:
+    """Take a tree that was prepared of a host directory as the root. It goes over the
+    host's: nobody here needs to be able to reach the directory itself."""
+    _become_root(context, context.trees[number], _open_host_directory(b"/"))
+
+
 def root_overlay(
     context: Context,
     lower: tuple[bytes, ...],

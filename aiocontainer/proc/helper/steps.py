@@ -77,6 +77,7 @@ STEPS: dict[str, Callable[..., Any]] = {
         rootfs.root_directory,
         rootfs.root_overlay,
         rootfs.root_tmpfs,
+        rootfs.root_tree,
         filesystems.mount_filesystem,
         binds.bind,
         binds.prepare_tree,
