@@ -90,7 +90,7 @@ def signal_number(word: str) -> int:
     Raises:
         click.BadParameter: there is none.
     """
-    with contextlib.suppress(ValueError):
+    with contextlib.suppress(ValueError, KeyError):
         if word.isdecimal():
             return signal.Signals(int(word)).value
         name = word.upper()

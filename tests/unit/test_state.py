@@ -27,6 +27,7 @@ from aiocontainer.state import (
     check_id,
     check_move,
     default_root,
+    gate,
     is_leftover,
     status_of,
 )
@@ -397,6 +398,25 @@ def test_a_move_that_the_status_does_not_allow_is_refused(wanted):
             with pytest.raises(StatusError) as caught:
                 check_move(status, wanted)
             assert (caught.value.status, caught.value.wanted) == (status, wanted)
+
+
+# -- the gate --------------------------------------------------------------------------
+
+
+def test_a_gate_is_shut_while_somebody_holds_its_other_side(store):
+    with store.create(record()) as folder:
+        assert not gate.is_shut(folder)
+        listening = gate.build(folder)
+        with pytest.raises(OSError, match="in use"):
+            gate.build(folder)
+        for _ in range(1000):  # more than may wait there: then somebody is busy
+            assert gate.is_shut(folder)
+        os.close(listening)
+        assert not gate.is_shut(folder)
+        assert gate.knock(folder) is None
+        gate.remove(folder)
+        gate.remove(folder)
+        assert os.listdir(folder.path) == ["state.json"]
 
 
 # -- remains ---------------------------------------------------------------------------
