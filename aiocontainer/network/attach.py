@@ -7,11 +7,11 @@ from typing import Final
 
 from ..config import BridgeNetwork, Config, HostDevice, Loopback, Route, Veth
 from ..config.network import Attached
-from ..errors import ContainerError, NetworkError
+from ..errors import ContainerError
 from . import links
 from .bridge import BridgePart
 from .device import DevicePart
-from .netlink import NETLINK_ROUTE, Netlink
+from .netlink import Netlink
 from .parts import Helper, NetworkStatus, Part, Place, step
 from .veth import VethPart
 
@@ -44,9 +44,9 @@ class Networking:
         Raises:
             NetworkError: naming the interface and the step.
         """
-        with step("", "open a netlink socket"):
-            sock = await self._helper.open_netlink(pidfd, NETLINK_ROUTE)
-            with Netlink(sock) as inside, Netlink.open() as host:
+        with step("", "open a relay to the kernel"):
+            async with self._helper.open_relay(pidfd) as (here, there):
+                host, inside = Netlink(here), Netlink(there)
                 place = Place(host, inside, pid, pidfd)
                 for part in self._parts:
                     await part.attach(place)
@@ -71,18 +71,23 @@ class Networking:
         """The first failure."""
         failed: ContainerError | None = None
         try:
-            with step("", "open a netlink socket"):
-                host = Netlink.open()
-        except NetworkError as error:
-            return error
-        with host:
-            for part in reversed(self._parts):
-                try:
-                    with step("", "remove an interface"):
-                        await part.detach(host)
-                except ContainerError as error:
-                    failed = failed or error
+            with step("", "open a relay to the kernel"):
+                async with self._helper.open_relay(None) as (here,):
+                    host = Netlink(here)
+                    for part in reversed(self._parts):
+                        failed = await _detach(part, host) or failed
+        except ContainerError as error:
+            failed = failed or error
         return failed
+
+
+async def _detach(part: Part, host: Netlink) -> ContainerError | None:
+    try:
+        with step("", "remove an interface"):
+            await part.detach(host)
+    except ContainerError as error:
+        return error
+    return None
 
 
 def _parts(networks: Sequence[Attached], helper: Helper) -> Iterator[Part]:

@@ -46,7 +46,7 @@ class DevicePart:
         with step(device, "read its addresses"):
             self._addresses = tuple(await links.addresses(place.host, link.index))
             sock = await self._helper.open_netlink(place.pidfd, NETLINK_ROUTE)
-            self._inside = Netlink(sock)
+            self._inside = Netlink.of(sock)
         with step(device, "move the device"):
             self._link = link
             message = links.moved(link.index, name, place.pid)

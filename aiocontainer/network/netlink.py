@@ -9,6 +9,7 @@ later is waited for.
 from __future__ import annotations
 
 import contextlib
+import errno
 import itertools
 import os
 import socket
@@ -78,11 +79,15 @@ class Netlink:
     """
 
     def __init__(self, sock: socket.socket) -> None:
-        """Take over a socket of ``AF_NETLINK``."""
+        """Take over a socket of ``AF_NETLINK`` that is set up, or what leads to one."""
         self._socket = sock
         self._sequence = itertools.count(1)
+        sock.setblocking(False)
+
+    @classmethod
+    def of(cls, sock: socket.socket) -> Self:
+        """Take over a new socket of ``AF_NETLINK``."""
         try:
-            sock.setblocking(False)
             call("bind", sock.bind, (0, 0))
             options = (_NETLINK_CAP_ACK, _NETLINK_EXT_ACK, _NETLINK_GET_STRICT_CHK)
             for option in options:
@@ -90,13 +95,14 @@ class Netlink:
         except BaseException:
             sock.close()
             raise
+        return cls(sock)
 
     @classmethod
     def open(cls, protocol: int = NETLINK_ROUTE) -> Self:
         """One in the caller's own network namespace."""
         kind = socket.SOCK_RAW | socket.SOCK_CLOEXEC
         family = socket.AF_NETLINK
-        return cls(call("socket", socket.socket, family, kind, protocol))
+        return cls.of(call("socket", socket.socket, family, kind, protocol))
 
     def __enter__(self) -> Self:
         return self
@@ -117,7 +123,7 @@ class Netlink:
     ) -> list[bytes]:
         """Send one message; the messages of the answer, an acknowledgement left out.
 
-        With ``NLM_F_DUMP`` all of them. Cancelled, it either was not sent or is done.
+        With ``NLM_F_DUMP`` all of them. Cancelled, it was not sent, or will be done.
         """
         return await self.ask_all([Request(message, kind, flags)])
 
@@ -162,6 +168,8 @@ class Netlink:
             except BlockingIOError:
                 await anyio.wait_readable(self._socket)
             else:
+                if not data:
+                    raise ConnectionResetError(errno.ECONNRESET, "the relay has ended")
                 return data
 
     def _drain(self) -> None:

@@ -7,6 +7,7 @@ import ipaddress
 import os
 import socket
 from collections.abc import Iterator
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
@@ -21,6 +22,12 @@ Will: TypeAlias = tuple[tuple[Any, ...], ...]
 
 class Helper(Protocol):
     """What the spawner does for us."""
+
+    def open_relay(
+        self, pidfd: int | None
+    ) -> AbstractAsyncContextManager[list[socket.socket]]:
+        """Sockets for rtnetlink here, and there if a process is given, whose kernel may
+        take its time."""
 
     async def open_netlink(self, pidfd: int, protocol: int) -> socket.socket:
         """A netlink socket of the network namespace that a process is in."""

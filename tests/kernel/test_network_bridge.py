@@ -13,6 +13,7 @@ from aiocontainer import (
     Container,
     Network,
     NetworkError,
+    Rootfs,
     UnsupportedFeature,
     Veth,
     run,
@@ -33,6 +34,7 @@ from tests.support.networks import (
 pytestmark = [
     pytest.mark.anyio,
     needs("root", "mount-namespace", "network-namespace", "iproute2", "nftables"),
+    needs("overlay"),
 ]
 
 host = own_network_fixture()
@@ -58,7 +60,8 @@ def nothing_left(host):
 
 @contextlib.asynccontextmanager
 async def running(rootfs, *networks, init=True):
-    """Containers with these networks."""
+    """Containers with these networks, over the root directory, which stays as it is."""
+    rootfs = Rootfs.overlay(rootfs)
     async with contextlib.AsyncExitStack() as stack:
         containers = []
         for network in networks:
@@ -80,7 +83,7 @@ async def an_outside(rootfs, *, uplink="192.0.2.1/24", gateway=None):
 
 
 async def run_on(rootfs, network):
-    await run(Config(rootfs=rootfs, network=network), ["true"])
+    await run(Config(rootfs=Rootfs.overlay(rootfs), network=network), ["true"])
 
 
 def address_of(container):
@@ -208,7 +211,7 @@ async def test_an_internal_network_stays_inside(rootfs):
         assert await reply(other, "192.0.2.2", 80) == ""
         gateway = str(one.networks[0].addresses[0].network.network_address + 1)
         config = Config(
-            rootfs=rootfs,
+            rootfs=Rootfs.overlay(rootfs),
             network=network,
             capabilities=STUBBORN,
         )
@@ -295,7 +298,9 @@ async def test_udp_is_published(rootfs):
 
 async def test_a_port_that_is_taken_is_an_error_and_nothing_is_left(rootfs):
     with served(b"") as port:
-        config = Config(rootfs=rootfs, network=Network.bridge(publish=[(port, 80)]))
+        config = Config(
+            rootfs=Rootfs.overlay(rootfs), network=Network.bridge(publish=[(port, 80)])
+        )
         with pytest.raises(NetworkError, match="Address already in use") as caught:
             await run(config, ["true"])
     assert caught.value.step == f"publish port {port}/tcp"
@@ -317,7 +322,7 @@ async def test_the_hosts_loopback_isnt_reached_from_the_bridge(rootfs):
     """``route_localnet``, which published ports need, would let it be."""
     network = Network.bridge(publish=["8080:80"])
     config = Config(
-        rootfs=rootfs,
+        rootfs=Rootfs.overlay(rootfs),
         network=network,
         capabilities=STUBBORN,
     )
@@ -424,7 +429,10 @@ async def test_a_bridge_that_doesnt_fit_is_an_error(rootfs, network, reason):
     try:
         with pytest.raises(NetworkError, match=reason):
             await run(
-                Config(rootfs=rootfs, network=Network.bridge(**network)), ["true"]
+                Config(
+                    rootfs=Rootfs.overlay(rootfs), network=Network.bridge(**network)
+                ),
+                ["true"],
             )
         assert links() == {"br0", "veth-a", "veth-b"}
     finally:

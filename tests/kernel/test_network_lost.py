@@ -13,6 +13,7 @@ from tests.support.programs import program
 
 pytestmark = [
     needs("root", "mount-namespace", "network-namespace", "iproute2", "nftables"),
+    needs("overlay"),
     pytest.mark.timeout(120),
 ]
 
@@ -21,7 +22,7 @@ host = own_network_fixture()
 PROGRAM = """
 import asyncio, sys
 import aiocontainer.container
-from aiocontainer import Config, Container, HostDevice, Network
+from aiocontainer import Config, Container, HostDevice, Network, Rootfs
 
 async def main(rootfs, kind):
     network = {
@@ -29,8 +30,9 @@ async def main(rootfs, kind):
         "device": HostDevice(device="data0"),
         "none": (),
     }[kind]
+    config = Config(rootfs=Rootfs.overlay(rootfs), network=network)
     for _ in range(1000):
-        async with Container(Config(rootfs=rootfs, network=network)) as container:
+        async with Container(config) as container:
             await container.run(["true"])
             for one in container.networks:
                 print(one.address, flush=True)
@@ -126,9 +128,9 @@ def test_a_program_killed_while_it_attaches_leaves_nothing(rootfs):
         took_s = time.monotonic() - began
         child.kill()
         until(lambda: not links() and not tables())
-    for turn in range(6):
+    for turn in range(4):
         with program(PROGRAM, str(rootfs), "bridge") as child:
-            time.sleep(took_s * (0.6 + 0.1 * turn))
+            time.sleep(took_s * (0.6 + 0.15 * turn))
             child.signal(signal.SIGKILL)
             child.wait()
             until(lambda: not links() and not tables())

@@ -46,12 +46,13 @@ async def test_the_files_say_what_the_config_says(rootfs):
         assert await inside(container, "cat", "/etc/hostname") == "box\n"
 
 
-async def test_the_files_can_be_changed_and_are_the_containers_alone(rootfs):
-    async with Container(config(rootfs)) as one, Container(config(rootfs)) as other:
+async def test_the_files_can_be_changed_and_are_the_containers_alone(own_rootfs):
+    both = Container(config(own_rootfs)), Container(config(own_rootfs))
+    async with both[0] as one, both[1] as other:
         await inside(one, "sh", "-c", "echo 10.0.0.8 more >> /etc/hosts")
         assert "more" in await inside(one, "cat", "/etc/hosts")
         assert "more" not in await inside(other, "cat", "/etc/hosts")
-    assert not (rootfs / "etc/hosts").exists()
+    assert not (own_rootfs / "etc/hosts").exists()
 
 
 async def test_nothing_else_of_the_memory_they_are_in_is_seen(rootfs):
@@ -94,9 +95,9 @@ async def test_the_view_of_the_host_has_them_too():
         assert "127.0.1.1 box\n" in await inside(container, "cat", "/etc/hosts")
 
 
-async def test_without_dns_the_files_are_those_of_the_root(rootfs):
+async def test_without_dns_the_files_are_those_of_the_root(own_rootfs):
     network = Network.bridge(dns=None)
-    async with Container(config(rootfs, network=network)) as container:
+    async with Container(config(own_rootfs, network=network)) as container:
         assert await inside(container, "cat", "/etc/hostname") == "rootfs\n"
         assert "resolv.conf" not in await inside(container, "ls", "/etc")
 

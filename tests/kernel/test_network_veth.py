@@ -134,8 +134,7 @@ async def test_two_containers_talk_over_a_bridge(rootfs, bridge):
 async def test_figures_of_an_interface_are_the_containers_own(rootfs, bridge):
     network = Veth(name="net0", bridge="br0", address="10.0.0.2/24")
     async with Container(Config(rootfs=rootfs, network=network, pids=20)) as container:
-        sink = "nc -l -p 80 >/dev/null"
-        await container.start(["sh", "-c", f"{sink}; {sink}; sleep 60"])
+        await container.start(["nc", "-ll", "-p", "80", "-e", "sh", "-c", SINK])
         _, before = (await container.stats()).interfaces
         await send_to("10.0.0.2", 200_000)
         lo, after = (await container.stats()).interfaces
@@ -143,6 +142,9 @@ async def test_figures_of_an_interface_are_the_containers_own(rootfs, bridge):
         assert after.tx_bytes - before.tx_bytes < 100_000
         assert after.rx_packets > before.rx_packets
         assert (lo.name, after.name) == ("lo", "net0")
+
+
+SINK = "cat >/dev/null"
 
 
 async def send_to(address, size):

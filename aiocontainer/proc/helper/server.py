@@ -31,6 +31,7 @@ from . import (
     lockdown,
     netlink,
     proc_files,
+    relay,
     time_namespace,
     wire,
 )
@@ -175,6 +176,8 @@ class Spawner:
             case ("netlink", protocol):
                 pipe, pidfd = descriptors
                 netlink.send_socket(pipe, pidfd, protocol)
+            case ("relay",) if not self._is_over:
+                relay.start(descriptors)
             case ("inherit", key, will):
                 self.janitor.inherit(key, will, descriptors)
             case ("forget", stale):
