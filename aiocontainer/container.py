@@ -144,6 +144,8 @@ class Container:
         changed = override(self.config, **settings) if settings else self.config
         if terminal:
             stdin = stdout = stderr = None
+        if sd_notify:
+            _check_dev(self.config)
         request = checked(
             args, changed, terminal, pass_fds, listen_fds, bool(sd_notify)
         )
@@ -545,6 +547,13 @@ class Container:
         if self._processes.first is None:
             raise StatusError("created", wanted)
         return self._processes.first
+
+
+def _check_dev(config: Config) -> None:
+    """The notification socket is to be gone with the container."""
+    mounts = (*config.system_mounts, *config.mounts)
+    if not any(m.destination == "/dev" and m.type == "tmpfs" for m in mounts):
+        raise ConfigError("sd_notify", "needs a tmpfs on the container's /dev")
 
 
 def _checked_size(field: str, size: int | str) -> int:

@@ -246,6 +246,16 @@ async def test_closed_under_a_reader_it_says_so(rootfs: Path) -> None:
         await stream.aclose()
 
 
+async def test_without_a_dev_of_its_own_there_is_no_place_for_a_socket(
+    rootfs: Path,
+) -> None:
+    bare = Config(rootfs=rootfs, system_mounts=[], system_devices=[])
+    async with Container(bare) as container:
+        with pytest.raises(ConfigError) as caught:
+            await container.start(SLEEP, sd_notify=True)
+        assert caught.value.field == "sd_notify"
+
+
 @pytest.fixture
 def own_socket(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
