@@ -11,7 +11,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -72,14 +72,20 @@ class Bundle:
         *,
         bundle: StrPath | None = None,
         cgroup_manager: CgroupManager = "cgroupfs",
+        grantable: Collection[str] | None = None,
     ) -> Self:
-        """Read a bundle, or its document; the arguments are those of `Config.from_oci`.
+        """Read a bundle, or its document.
+
+        Args:
+            document, bundle, cgroup_manager: as for `Config.from_oci`.
+            grantable: capabilities that this program can give; others are left out with
+                a warning, where `Config.from_oci` would let the start fail.
 
         Raises:
             ConfigError: names the field by its path in the document.
             UnsupportedFeature: a field that isn't acted on.
         """
-        reading = read_oci(document, bundle, cgroup_manager)
+        reading = read_oci(document, bundle, cgroup_manager, grantable)
         config = built(Config, reading)
         process = None
         if reading.args:
@@ -87,7 +93,9 @@ class Bundle:
         return cls(reading.version, config, process, tuple(reading.warnings))
 
 
-def read_process(document: Foreign) -> tuple[ProcessSpec, tuple[str, ...]]:
+def read_process(
+    document: Foreign, grantable: Collection[str] | None = None
+) -> tuple[ProcessSpec, tuple[str, ...]]:
     """A process document, as ``exec --process`` takes it, and the warnings about it.
 
     Absent means absent here too: no capabilities, an empty environment. Only what isn't
@@ -103,7 +111,7 @@ def read_process(document: Foreign) -> tuple[ProcessSpec, tuple[str, ...]]:
     if not program["args"]:
         raise node.wrong("args", "is empty" if "args" in node else "is missing")
     reading = Reading("", node.warnings)
-    reading.fields = read_settings(node)
+    reading.fields = read_settings(node, grantable)
     settings = built(ProcessSettings, reading, ("", "process."))
     changes = {name: getattr(settings, name) for name in settings.model_fields_set}
     spec = ProcessSpec(program["args"], program["terminal"], FrozenMap(changes))

@@ -1,7 +1,7 @@
 """Reading configurations that other programs wrote, from wherever they are."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, TypeAlias, TypeVar
 
 from aiocontainer.errors import ConfigError
@@ -68,11 +68,14 @@ def _text_of(path: str) -> bytes:
 
 
 def read_oci(
-    source: Foreign, bundle: StrPath | None, manager: CgroupManager
+    source: Foreign,
+    bundle: StrPath | None,
+    manager: CgroupManager,
+    grantable: Collection[str] | None = None,
 ) -> Reading:
     """What an OCI document says; see `aiocontainer.config.oci.read_document`."""
     document, folder = document_of(source, "config.json", bundle)
-    return oci.read_document(document, folder, manager)
+    return oci.read_document(document, folder, manager, grantable)
 
 
 def built(

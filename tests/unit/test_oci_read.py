@@ -214,6 +214,20 @@ def test_unknown_capabilities_are_left_out_with_a_warning() -> None:
     ]
 
 
+def test_capabilities_that_can_not_be_given_are_left_out_where_that_is_known() -> None:
+    sets = {"bounding": ["CAP_KILL", "CAP_CHOWN"], "permitted": ["CAP_KILL"]}
+    document = with_field("process.capabilities", sets)
+    bundle = Bundle.read(document, grantable={"CAP_CHOWN"})
+    assert bundle.config.capabilities.bounding == {"CAP_CHOWN"}
+    assert bundle.config.capabilities.permitted == frozenset()
+    assert bundle.warnings == (
+        "process.capabilities.bounding[0]: CAP_KILL can't be given, left out",
+        "process.capabilities.permitted[0]: CAP_KILL can't be given, left out",
+    )
+    _, warnings = read_process(document["process"], {"CAP_CHOWN"})
+    assert len(warnings) == 2
+
+
 def test_unknown_fields_are_ignored_with_a_warning() -> None:
     document = with_field("linux.resources.memory.softness", 3)
     document |= {"vendor": {}, "annotations": {"run.oci.handler": "krun"}}

@@ -1,7 +1,7 @@
 """OCI ``config.json`` (runtime-spec 1.3, Linux) and our models, both ways.
 
 All of it but the last step works on plain dictionaries: `read_document` gives the
-keywords of `Config`, `write_document` takes what ``model_dump`` gives.
+keywords of `Config`, `.write.write_document` takes what ``model_dump`` gives.
 """
 
 from .cgroup_path import CgroupManager

@@ -1,5 +1,6 @@
 """``process`` of an OCI document: who runs, with which rights and limits."""
 
+from collections.abc import Collection
 from typing import Any, Final
 
 from ..document import Node
@@ -24,9 +25,16 @@ _KNOWN: Final = (
 )
 
 
-def read_process(process: Node) -> dict[str, Any]:
+def read_process(
+    process: Node, grantable: Collection[str] | None = None
+) -> dict[str, Any]:
     """Keywords of `ProcessSettings` that mean the same. Absent means absent: no
     capabilities, an empty environment, no_new_privs off.
+
+    Args:
+        process: the object.
+        grantable: capabilities that can be given at all; others are left out with a
+            warning, as the spec wants it. ``None`` is all that are known.
 
     Raises:
         ConfigError: a value is wrong.
@@ -37,7 +45,7 @@ def read_process(process: Node) -> dict[str, Any]:
         **_user(process.part("user")),
         "cwd": process.need("cwd"),
         "env": read_environment(process),
-        "capabilities": _capabilities(process.part("capabilities")),
+        "capabilities": _capabilities(process.part("capabilities"), grantable),
         "no_new_privs": process.flag("noNewPrivileges") or False,
         "rlimits": _rlimits(process),
         **read_scheduling(process),
@@ -76,11 +84,14 @@ def _user(user: Node) -> dict[str, Any]:
     return fields
 
 
-def _capabilities(node: Node) -> dict[str, list[str]]:
+def _capabilities(
+    node: Node, grantable: Collection[str] | None
+) -> dict[str, list[str]]:
     """The five sets. What can't be given is left out with a warning, as the spec wants
-    it for unknown names: less is given, never more."""
+    it: less is given, never more."""
     node.only(*_SETS)
-    sets = {name: _capability_set(node, name) for name in _SETS}
+    known = CAPABILITIES if grantable is None else grantable
+    sets = {name: _capability_set(node, name, known) for name in _SETS}
     for index, name in enumerate(sets["ambient"]):
         if name not in sets["permitted"] or name not in sets["inheritable"]:
             node.warn(
@@ -92,11 +103,13 @@ def _capabilities(node: Node) -> dict[str, list[str]]:
     return sets
 
 
-def _capability_set(node: Node, field: str) -> list[str]:
+def _capability_set(node: Node, field: str, known: Collection[str]) -> list[str]:
     names = []
     for index, name in enumerate(node.words(field)):
-        if name in CAPABILITIES:
+        if name in CAPABILITIES and name in known:
             names.append(name)
+        elif name in CAPABILITIES:
+            node.warn(f"{field}[{index}]", f"{name} can't be given, left out")
         else:
             node.warn(
                 f"{field}[{index}]", f"unknown capability {name[:40]!r}, left out"

@@ -2,6 +2,7 @@
 
 import posixpath
 import re
+from collections.abc import Collection
 from typing import Any, Final
 
 from ..document import Node
@@ -67,7 +68,10 @@ class Reading:
 
 
 def read_document(
-    document: object, bundle: str | None, manager: CgroupManager = "cgroupfs"
+    document: object,
+    bundle: str | None,
+    manager: CgroupManager = "cgroupfs",
+    grantable: Collection[str] | None = None,
 ) -> Reading:
     """Translate a parsed document.
 
@@ -75,6 +79,7 @@ def read_document(
         document: the object that ``config.json`` holds.
         bundle: absolute path of the directory that relative paths are taken from.
         manager: how ``linux.cgroupsPath`` is written, and who makes the cgroup.
+        grantable: capabilities that can be given at all; ``None`` is all.
 
     Raises:
         ConfigError: a value is wrong; names the field by its path in the document.
@@ -97,7 +102,7 @@ def read_document(
     fields["mounts"] = read_mounts(top, bundle)
     process = top.node("process")
     if process is not None:
-        fields |= read_process(process)
+        fields |= read_process(process, grantable)
         program = read_program(process)
         reading.args, reading.terminal = program["args"], program["terminal"]
     linux = top.part("linux")
