@@ -148,7 +148,8 @@ class SyscallCall:
                 at = address + len(found)
                 size = min(_PAGE_BYTES - at % _PAGE_BYTES, limit - len(found))
                 data = _pread(memory, at, size)
-                if not data:
+                if not data:  # nothing is there, or the process has gone
+                    self._check_waiting()
                     raise OSError(errno.EFAULT, os.strerror(errno.EFAULT))
                 found += data
         finally:
@@ -177,6 +178,7 @@ class SyscallCall:
         finally:
             os.close(memory)
         if done < len(data):
+            self._check_waiting()
             raise OSError(errno.EFAULT, os.strerror(errno.EFAULT))
 
     def _open_memory(self, flags: int) -> int:
