@@ -27,6 +27,7 @@ from aiocontainer import (
 )
 from tests.security.test_s06_mount_targets import SWAPPER, swapping
 from tests.support.capabilities import needs
+from tests.support.filesystems import bound_on_itself
 from tests.support.hostile import host_snapshot
 from tests.support.inside import parse_mounts, shell_in
 
@@ -119,6 +120,55 @@ async def test_owners_can_be_translated_and_links_be_left_alone(
     assert (shared / "new").stat().st_uid == 0
 
 
+async def test_owners_can_be_translated_without_a_user_namespace_too(
+    rootfs: Path, shared: Path
+) -> None:
+    words = ["bind", "idmap=uids=0-5-1;gids=0-6-1"]
+    async with Container(Config(rootfs=rootfs)) as container:
+        await shell_in(container, "true")
+        await container.mount(Mount(destination="/mnt", source=shared, options=words))
+        assert await shell_in(container, "stat -c '%u %g' /mnt/file") == "5 6\n"
+
+
+@pytest.mark.parametrize("word", ["ro", "nosuid", "nodev", "noexec"])
+async def test_what_the_hosts_mount_has_stays_locked_in_a_user_namespace(
+    rootfs: Path, shared: Path, word: str
+) -> None:
+    clearing = {"ro": "rw"}.get(word, word.removeprefix("no"))
+    rights = Capabilities.of("SYS_ADMIN")
+    config = Config(rootfs=rootfs, capabilities=rights, seccomp=None, **OWNED)
+    async with Container(config) as container:
+        await shell_in(container, "true")
+        with bound_on_itself(shared, word):
+            mount = Mount(destination="/mnt", source=shared, options=["rbind"])
+            await container.mount(mount)
+            asking = Mount(
+                destination="/mnt", source=shared, options=["rbind", clearing]
+            )
+            with pytest.raises(SetupError) as caught:
+                await container.mount(asking)
+        assert isinstance(caught.value.__cause__, PermissionError)
+        script = f"mount -o remount,bind,{clearing} /mnt || true"
+        await shell_in(container, script)
+        assert word in mounts_in(container)["/mnt"].options
+
+
+async def test_mounts_of_somebody_elses_namespace_are_left_alone(
+    rootfs: Path, shared: Path
+) -> None:
+    config = Config(
+        rootfs=rootfs,
+        namespaces=Namespaces(mount="/proc/self/ns/mnt"),
+        system_mounts=[],
+        masked_paths=[],
+        readonly_paths=[],
+    )
+    async with Container(config) as container:
+        await container.run(["true"])
+        with pytest.raises(UnsupportedFeature, match="somebody else"):
+            await container.mount(Mount.bind(shared, "/mnt"))
+
+
 @in_both
 async def test_a_tmpfs_belongs_to_the_containers_root(
     rootfs: Path, settings: dict[str, Any]
@@ -149,11 +199,14 @@ async def test_stacked_mounts_go_the_last_one_first(rootfs: Path, shared: Path) 
         assert [Path(root).name for root in roots] == ["two", "one"]
 
 
+@in_both
 async def test_files_and_what_was_there_from_the_start_can_be_unmounted(
-    own_rootfs: Path, shared: Path
+    own_rootfs: Path, shared: Path, settings: dict[str, Any]
 ) -> None:
+    os.chown(own_rootfs / "mnt", 100_000, 100_000)
     mounts = [Mount.bind(shared / "file", "/mnt/file"), Mount.tmpfs("/mnt/tmp")]
-    async with Container(Config(rootfs=own_rootfs, mounts=mounts)) as container:
+    config = Config(rootfs=own_rootfs, mounts=mounts, **settings)
+    async with Container(config) as container:
         await shell_in(container, "true")
         for path in ("/mnt/file", "/mnt/tmp", "/dev/shm"):
             assert path in mounts_in(container)

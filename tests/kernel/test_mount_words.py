@@ -4,7 +4,6 @@ import os
 import stat
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,7 @@ from aiocontainer import (
     run,
 )
 from tests.support.capabilities import needs
-from tests.support.filesystems import tmpfs_at
+from tests.support.filesystems import bound_on_itself, tmpfs_at
 from tests.support.inside import mounts_of, parse_mounts, shell, shell_in
 
 pytestmark = [pytest.mark.anyio, needs("root", "mount-namespace", "pid-namespace")]
@@ -401,27 +400,6 @@ async def test_what_the_hosts_mount_has_can_not_be_cleared_from_a_user_namespace
     cause = caught.value.__cause__
     assert isinstance(cause, PermissionError)
     assert any("locked" in note for note in cause.__notes__)
-
-
-@contextmanager
-def bound_on_itself(folder: Path, word: str) -> Iterator[None]:
-    """Mount a directory of the host on itself, with one attribute."""
-    from aiocontainer._sys import mounts
-    from aiocontainer.config import parse_options
-
-    place = os.open(folder, os.O_PATH)
-    tree = mounts.clone_tree(place)
-    try:
-        wanted = parse_options([word])
-        mounts.set_attributes(tree, wanted.attr_set, wanted.attr_clear)
-        mounts.attach(tree, place)
-    finally:
-        os.close(tree)
-        os.close(place)
-    try:
-        yield
-    finally:
-        mounts.unmount_detach(os.fsencode(folder))
 
 
 async def test_a_failure_on_the_host_names_the_step_and_leaves_nothing(

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from aiocontainer._sys import libc
+from aiocontainer._sys import libc, mounts
+from aiocontainer.config import parse_options
 
 _mount = libc.function("mount", *[ctypes.c_char_p] * 3, ctypes.c_ulong, ctypes.c_char_p)
 _umount2 = libc.function("umount2", ctypes.c_char_p, ctypes.c_int)
@@ -35,3 +36,21 @@ def tmpfs_at(folder: Path, options: bytes = b"size=1m") -> Iterator[None]:
         yield
     finally:
         libc.call("umount2", _umount2, target, MNT_DETACH)
+
+
+@contextmanager
+def bound_on_itself(folder: Path, word: str) -> Iterator[None]:
+    """Mount a directory of the host on itself, with one attribute."""
+    place = os.open(folder, os.O_PATH)
+    tree = mounts.clone_tree(place)
+    try:
+        wanted = parse_options([word])
+        mounts.set_attributes(tree, wanted.attr_set, wanted.attr_clear)
+        mounts.attach(tree, place)
+    finally:
+        os.close(tree)
+        os.close(place)
+    try:
+        yield
+    finally:
+        mounts.unmount_detach(os.fsencode(folder))
