@@ -11,6 +11,7 @@ from ..config.bundle import Bundle
 from ..errors import ConfigError
 from ..runtime import KeptContainer, Runtime
 from . import foreground, handover
+from .grantable import grantable
 from .kept import default_root
 
 TYPE_CHECKING = False
@@ -64,7 +65,9 @@ async def _run(options: argparse.Namespace, log: Log) -> int:
 
 async def _made(options: argparse.Namespace, log: Log) -> KeptContainer:
     bundle = Bundle.read(
-        os.path.abspath(options.bundle), cgroup_manager=_manager(options)
+        os.path.abspath(options.bundle),
+        cgroup_manager=_manager(options),
+        grantable=grantable(),
     )
     for warning in bundle.warnings:
         log.warning(warning)
