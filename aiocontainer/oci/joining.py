@@ -10,6 +10,7 @@ from ..config.bundle import read_process
 from ..errors import ConfigError, StatusError
 from ..runtime import KeptContainer, Runtime
 from . import foreground, handover
+from .grantable import grantable
 from .kept import default_root
 
 TYPE_CHECKING = False
@@ -60,7 +61,7 @@ def _wanted(
 ) -> tuple[tuple[str, ...], bool | tuple[int, int], dict[str, Any]]:
     """(program and arguments, terminal, settings) from a file or the command line."""
     if options.process is not None:
-        spec, warnings = read_process(options.process)
+        spec, warnings = read_process(options.process, grantable())
         for warning in warnings:
             log.warning(warning)
         return spec.args, spec.terminal or options.tty, dict(spec.changes)
