@@ -66,6 +66,8 @@ class _Progress:
     """What the janitor knows the child by."""
     indirect: bool
     """An intermediate clones the child."""
+    mapped: bool = False
+    """Another one has its id maps written."""
     pid: int = 0
     pidfd: int = -1
     terminal: int | None = None
@@ -88,6 +90,12 @@ class _Progress:
     closed: bool = False
     status: int | None = None
     """How the child ended, where it did."""
+
+    @property
+    def all_known(self) -> bool:
+        """Every process of this start can be ended and reaped."""
+        is_mapped = not self.mapped or len(self.intermediates) > self.indirect
+        return self.pidfd >= 0 and is_mapped
 
     @property
     def executed(self) -> bool:
@@ -163,7 +171,7 @@ async def _start(
         socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK
     )
     indirect = bool(plan.go_through or plan.listens or plan.host_steps)
-    progress = _Progress(request[1], indirect)
+    progress = _Progress(request[1], indirect, bool(plan.map_commands))
     server: spawner.Spawner | None = None
     try:
         with theirs:
@@ -364,7 +372,7 @@ async def _end(pipe: socket.socket, progress: _Progress) -> None:
         for intermediate in progress.intermediates:
             sys_pidfd.send_signal(intermediate, signal.SIGKILL)
     with anyio.move_on_after(_PATIENCE_S):
-        while progress.pidfd < 0 and not progress.closed:
+        while not (progress.all_known or progress.closed):
             await anyio.wait_readable(pipe)
             _receive_all(pipe, progress)
     if progress.pidfd >= 0:

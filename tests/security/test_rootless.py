@@ -124,3 +124,30 @@ def test_a_call_that_fails_is_a_typed_error_and_leaves_nothing(rootfs: Path) -> 
     kinds, ended, children = found
     assert set(kinds) <= {"SetupError", "ExecError", "HandshakeError", "StatusError"}
     assert (ended, children) == (2, 1), "the spawner is the one child left"
+
+
+CANCELLED = """
+import json, os, sys
+import anyio
+from aiocontainer import *
+
+async def main():
+    config = Config(rootfs=Rootfs.overlay(sys.argv[1]))
+    await run(config, ["true"])
+    before = os.listdir("/proc/self/fd")
+    finished = 0
+    for step in range(40):
+        with anyio.move_on_after(step * 0.0006):
+            async with Container(config) as container:
+                await container.run(["true"])
+                finished += 1
+    children = open(f"/proc/self/task/{os.getpid()}/children").read().split()
+    after = os.listdir("/proc/self/fd")
+    print(json.dumps([len(children), len(after) - len(before)]))
+
+anyio.run(main)
+"""
+
+
+def test_a_cancelled_start_leaves_nothing(rootfs: Path) -> None:
+    assert found_as(CANCELLED, str(rootfs), sub_ids=SUB_IDS) == [1, 0]

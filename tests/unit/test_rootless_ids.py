@@ -10,6 +10,7 @@ import pytest
 from aiocontainer import Config, ConfigError, IdMapping, Namespaces, UnsupportedFeature
 from aiocontainer.plan.host import HostFacts
 from aiocontainer.plan.users import IdFacts, resolve, sub_ids, writers
+from aiocontainer.proc.helper import id_maps
 
 ROOT = replace(HostFacts.read(), effective=-1, uid=0, gid=0, no_new_privs=False)
 USER = replace(ROOT, effective=0, uid=1000, gid=100)
@@ -218,3 +219,21 @@ def test_automatic_mappings_contradict_others(
     with pytest.raises(ConfigError) as caught:
         Config.model_validate({"rootfs": "/x", **given})
     assert caught.value.field == field
+
+
+def test_a_helper_that_hangs_is_killed_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(id_maps, "PATIENCE_MS", 50)
+    with pytest.raises(TimeoutError) as caught:
+        id_maps.write(100, ((b"/bin/sleep",),))
+    assert caught.value.filename == b"/bin/sleep"
+
+
+def test_a_helper_that_cant_be_executed_is_an_error() -> None:
+    with pytest.raises(PermissionError, match="No such file"):
+        id_maps.write(1, ((b"/nonexistent/newuidmap",),))
+
+
+def test_helpers_run_one_after_the_other_as_far_as_all_is_well() -> None:
+    id_maps.write(0, ((b"/bin/sleep",), (b"/bin/true", b"0", b"1")))
+    with pytest.raises(PermissionError, match="failed without a word"):
+        id_maps.write(0, ((b"/bin/false",), (b"/bin/sleep",)))

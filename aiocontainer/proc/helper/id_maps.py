@@ -19,7 +19,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import NoReturn
 
-_PATIENCE_MS = 10_000
+PATIENCE_MS = 10_000
 _WORDS_BYTES = 512
 
 
@@ -31,15 +31,22 @@ def write(pid: int, commands: tuple[tuple[bytes, ...], ...]) -> None:
     """
     null = call("open", os.open, b"/dev/null", os.O_RDWR | os.O_CLOEXEC)
     words = call("memfd_create", os.memfd_create, "id-maps", os.MFD_CLOEXEC)
-    for path, *arguments in commands:
-        arguments = [path, b"%d" % pid, *arguments]
-        child, pidfd = namespaces.clone(0)
-        if child == 0:
-            _execute(path, arguments, null, words)
+    try:
+        for path, *arguments in commands:
+            _run(path, [path, b"%d" % pid, *arguments], null, words)
+    finally:
+        os.close(words)
+        os.close(null)
+
+
+def _run(path: bytes, arguments: list[bytes], null: int, words: int) -> None:
+    child, pidfd = namespaces.clone(0)
+    if child == 0:
+        _execute(path, arguments, null, words)
+    try:
         _await(path, pidfd, words)
+    finally:
         os.close(pidfd)
-    os.close(words)
-    os.close(null)
 
 
 def _execute(path: bytes, arguments: list[bytes], null: int, words: int) -> NoReturn:
@@ -61,10 +68,13 @@ def _execute(path: bytes, arguments: list[bytes], null: int, words: int) -> NoRe
 def _await(path: bytes, pidfd: int, words: int) -> None:
     poll = select.poll()
     poll.register(pidfd, select.POLLIN)
-    if not poll.poll(_PATIENCE_MS):
-        # It is root's by now, which we may not kill; it can do no harm to a dead child.
-        raise OSError(errno.ETIMEDOUT, "not done in 10 seconds", path)
+    in_time = poll.poll(PATIENCE_MS)
+    if not in_time:
+        # Its real user is still ours, so it may be killed (kill(2)).
+        _signal.pidfd_send_signal(pidfd, _signal.SIGKILL)
     ended = os.waitid(os.P_PIDFD, pidfd, os.WEXITED)
+    if not in_time:
+        raise OSError(errno.ETIMEDOUT, f"not done in {PATIENCE_MS // 1000} s", path)
     if ended is None or (ended.si_code, ended.si_status) != (os.CLD_EXITED, 0):
         said = os.pread(words, _WORDS_BYTES, 0).decode("utf-8", "replace")
         reason = " ".join(said.split()) or "it failed without a word"

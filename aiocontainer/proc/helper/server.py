@@ -350,6 +350,7 @@ class Spawner:
         if pid == 0:
             try:
                 close_others((0, 1, 2, pipe, barrier))
+                wire.introduce(pipe, init_pipe.INTERMEDIATE)
                 id_maps.write(child_pid, commands)
                 os.write(barrier, b"g")
             except OSError as error:
@@ -357,8 +358,6 @@ class Spawner:
             finally:
                 os._exit(0)
         self.janitor.adopt(key, pidfd)
-        hello = init_pipe.encode_hello(init_pipe.INTERMEDIATE, pid)
-        wire.send_descriptor(pipe, hello, pidfd)
 
     def _be_child(
         self,
