@@ -97,6 +97,11 @@ class Plan:
         lines = [f"/proc/<child>/{name} <- {data!r}" for name, data in self.proc_files]
         for path, *words in self.map_commands:
             lines.append(b" ".join((path, b"<child>", *words)).decode())
+        for name, *_ in self.tunings:
+            lines.append(f"<child>: set the {name.replace('_', ' ')}")  # noqa: PERF401
+        if self.time_offsets is not None:
+            offsets = self.time_offsets.decode().replace("\n", ", ").rstrip(", ")
+            lines.append(f"<child>: born in a new time namespace {offsets}".rstrip())
         lines += [f"on the host: {step.title}" for step in self.host_steps]
         return "\n".join((*lines, *(step.title for step in self.steps)))
 

@@ -199,3 +199,18 @@ def test_offsets_are_written_as_the_kernel_reads_them() -> None:
     assert time_offsets(config(namespaces=Namespaces(time="new"))) == b""
     plan = make_plan(shifted)
     assert not plan.clone_flags & 0x80
+
+
+def test_a_plan_tells_what_the_spawner_does() -> None:
+    ids = [{"container_id": 0, "host_id": 100_000, "size": 1000}]
+    said = make_plan(
+        config(
+            namespaces=Namespaces(user="new", time="new"),
+            time_offsets=TimeOffsets(boottime=7, monotonic=-1),
+            uid_mappings=ids,
+            gid_mappings=ids,
+            io_priority=IoPriority(io_class="rt", level=1),
+        )
+    ).describe()
+    assert "<child>: set the io priority\n" in said
+    assert "born in a new time namespace monotonic -1 0, boottime 7 0\n" in said
