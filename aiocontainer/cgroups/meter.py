@@ -173,7 +173,7 @@ class Meter:
             OSError: a file can't be read; ``ENOENT`` or ``ENODEV``: the cgroup is gone.
         """
         texts = self._read_all()
-        kills = self._cgroup.other_kills()
+        kills = self._other_kills()
         names, values = tuple(texts), list(texts.values())
         return Reading(self._version, self._parts, names, values, other_kills=kills)
 
@@ -215,7 +215,7 @@ class Meter:
             for directory, names, optional in self._again:
                 _read_files(directory, names, optional, texts)
             values = [texts.get(name) for name in self._names]
-        kills = self._cgroup.other_kills()
+        kills = self._other_kills()
         return Reading(
             self._version, self._parts, self._names, values, self._steady, kills
         )
@@ -232,9 +232,12 @@ class Meter:
             self._choose_files(texts, steady)
         self._limits_set = limits_set
         self._left = _FRESH_EVERY
-        kills = self._cgroup.other_kills()
+        kills = self._other_kills()
         names, values = tuple(texts), list(texts.values())
         return Reading(self._version, self._parts, names, values, other_kills=kills)
+
+    def _other_kills(self) -> int:
+        return self._cgroup.other_kills() if "memory" in self._parts else 0
 
     def _choose_files(self, texts: Texts, steady: Collection[str]) -> None:
         """Settle which files are read each time: those that were there."""

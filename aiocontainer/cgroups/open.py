@@ -18,7 +18,7 @@ from .v2.manager import CONTROLLERS, V2Cgroup
 
 if TYPE_CHECKING:
     from ..config import CgroupSettings
-    from .systemd import SystemdCgroup
+    from .systemd import SystemdCgroup, SystemdV1Cgroup
 
 __all__ = ("open_cgroup", "parents_of", "prune_parents", "within_reach")
 
@@ -143,19 +143,25 @@ def _open_systemd(
     name: str,
     settings: CgroupSettings | None,
     required: frozenset[str],
-) -> SystemdCgroup:
-    if layout.mode != "v2" or layout.v2 is None:
-        reason = "only where all controllers are on cgroup v2"
-        raise UnsupportedFeature("cgroup mode systemd", reason)
-    from .systemd import SystemdCgroup  # asyncio and all: only where it is wanted
+) -> SystemdCgroup | SystemdV1Cgroup:
+    # asyncio and all: only where it is wanted
+    from .systemd import SystemdCgroup, SystemdV1Cgroup
 
     wanted = required or frozenset(CONTROLLERS)
     parent, properties = None, None
     if settings is not None:
         parent, properties = settings.parent, settings.systemd_properties
-    return SystemdCgroup(
-        layout.v2, name, parent, wanted, required, properties=properties
-    )
+    if layout.mode == "v2" and layout.v2 is not None:
+        return SystemdCgroup(
+            layout.v2, name, parent, wanted, required, properties=properties
+        )
+    if "name=systemd" not in layout.v1:
+        reason = "it manages none of the hierarchies that are mounted"
+        raise UnsupportedFeature("cgroup mode systemd", reason)
+    if os.geteuid() != 0:
+        reason = "a user's own manager delegates no controller of cgroup v1"
+        raise UnsupportedFeature("cgroup mode systemd", reason)
+    return SystemdV1Cgroup(layout, name, parent, required, properties)
 
 
 def parents_of(layout: Layout, place: str) -> list[str]:

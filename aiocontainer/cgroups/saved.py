@@ -18,12 +18,12 @@ __all__ = ("inodes", "reopened", "saved")
 def saved(cgroup: Cgroup) -> dict[str, Any]:
     """What `reopened` needs of a cgroup that has been made."""
     what: dict[str, Any] = {"version": cgroup.version, "name": cgroup.name}
+    if (unit := getattr(cgroup, "unit", None)) is not None:
+        what["unit"] = unit
     if isinstance(cgroup, V1Cgroup):
         return {**what, "paths": dict(cgroup.paths), "unified": cgroup.unified}
     if isinstance(cgroup, V2Cgroup):
         what |= {"directory": cgroup.directory, "controllers": list(cgroup.paths)}
-        if (unit := getattr(cgroup, "unit", None)) is not None:
-            what["unit"] = unit
     return what
 
 
@@ -41,13 +41,18 @@ def reopened(what: Mapping[str, Any], directories: Mapping[str, int | None]) -> 
     for directory, inode in directories.items():
         if os.stat(directory).st_ino != inode:
             raise FileNotFoundError(2, "is another cgroup by now", directory)
+    if what["version"] == 1 and "unit" in what:
+        return _scope_v1(what)
     if what["version"] == 1:
         return V1Cgroup(what["name"], what["paths"], what["unified"])
     if what["version"] != 2:
         raise ValueError(f"no cgroup of version {what['version']}")
     if "unit" in what:
-        return _scope(what)
-    return V2Cgroup(what["directory"], what["controllers"])
+        again = _scope(what)
+    else:
+        again = V2Cgroup(what["directory"], what["controllers"])
+    again.paths = dict.fromkeys(what["controllers"], again.directory)
+    return again
 
 
 def inodes(cgroup: Cgroup) -> dict[str, int | None]:
@@ -56,7 +61,7 @@ def inodes(cgroup: Cgroup) -> dict[str, int | None]:
     return {path: os.stat(path).st_ino for path in cgroup.directories}
 
 
-def _scope(what: Mapping[str, Any]) -> Cgroup:
+def _scope(what: Mapping[str, Any]) -> V2Cgroup:
     from .systemd import SystemdCgroup  # asyncio and all: only where it is wanted
 
     class Scope(SystemdCgroup):
@@ -72,3 +77,17 @@ def _scope(what: Mapping[str, Any]) -> Cgroup:
     return Scope(
         layout.v2, what["name"], unit["slice"], what["controllers"], uid=unit["uid"]
     )
+
+
+def _scope_v1(what: Mapping[str, Any]) -> Cgroup:
+    from .systemd import SystemdV1Cgroup
+
+    class Scope(SystemdV1Cgroup):
+        """As that of `_scope`."""
+
+        def _end_keeper(self) -> None:
+            alone = self.unified is None
+            keeper = self._scope.directory if alone else self._scope.aside
+            kill_until_none(lambda: members(keeper, recursive=False))
+
+    return Scope(detect(), what["name"], what["unit"]["slice"])

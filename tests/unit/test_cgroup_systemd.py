@@ -6,7 +6,12 @@ import pytest
 
 from aiocontainer.cgroups.detect import Hierarchy, Layout
 from aiocontainer.cgroups.open import open_cgroup
-from aiocontainer.cgroups.systemd import SystemdCgroup, slice_path, unit_name
+from aiocontainer.cgroups.systemd import (
+    SystemdCgroup,
+    SystemdV1Cgroup,
+    slice_path,
+    unit_name,
+)
 from aiocontainer.cgroups.systemd_bus import bus_address
 from aiocontainer.config import CgroupSettings
 from aiocontainer.errors import ConfigError, UnsupportedFeature
@@ -76,7 +81,11 @@ def test_directories_are_known_before_systemd_is_asked(
     assert group.entry().clone_directory == f"{scope}/box/main"
 
 
-def test_systemd_is_for_machines_with_v2_only() -> None:
+def mounted(name: str) -> Hierarchy:
+    return Hierarchy(f"/c/{name}", "/", "/", writable=True)
+
+
+def test_where_systemd_has_no_hierarchy_it_is_not_asked() -> None:
     hierarchy = Hierarchy("/c", "/", "/", writable=True)
     hybrid = Layout({"pids": hierarchy}, hierarchy)
     settings = CgroupSettings(mode="systemd")
@@ -84,6 +93,34 @@ def test_systemd_is_for_machines_with_v2_only() -> None:
         open_cgroup(hybrid, settings, "box")
     pure = Layout({}, hierarchy)
     assert isinstance(open_cgroup(pure, settings, "box"), SystemdCgroup)
+
+
+@pytest.mark.parametrize("has_cgroup2", [True, False])
+def test_on_v1_the_scope_is_in_each_hierarchy(has_cgroup2: bool) -> None:
+    v1 = {name: mounted(name) for name in ("pids", "freezer", "name=systemd")}
+    layout = Layout(v1, mounted("unified") if has_cgroup2 else None)
+    settings = CgroupSettings(mode="systemd")
+    group = open_cgroup(layout, settings, "box")
+    assert isinstance(group, SystemdV1Cgroup)
+    scope = "machine.slice/aiocontainer-box.scope"
+    twin = [f"/c/unified/{scope}/{end}" for end in ("aside", "box") if has_cgroup2]
+    assert sorted(group.directories) == sorted(
+        [f"/c/pids/{scope}/box", f"/c/freezer/{scope}/box", *twin]
+    )
+    tasks = group.entry().join_files
+    assert f"/c/name=systemd/{scope}/tasks" in tasks
+    assert not any("aside" in file for file in tasks)
+    run = group.child("run").entry().join_files
+    assert f"/c/name=systemd/{scope}/tasks" in run
+
+
+def test_a_users_own_manager_has_no_controller_of_v1(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    layout = Layout({name: mounted(name) for name in ("pids", "name=systemd")}, None)
+    monkeypatch.setattr("os.geteuid", lambda: 7)
+    with pytest.raises(UnsupportedFeature, match="delegates no controller"):
+        open_cgroup(layout, CgroupSettings(mode="systemd"), "box")
 
 
 def test_systemd_cannot_be_asked_without_waiting() -> None:

@@ -1,7 +1,8 @@
 #!/bin/bash
-# test.sh [PYTEST ARGUMENTS]: the kernel and security tests in two guests at once, one
-# without and one with systemd, each with one processor. Fails if either fails, or does
-# not boot. MODES=plain or MODES=systemd runs only that one.
+# test.sh [PYTEST ARGUMENTS]: the kernel and security tests in three guests at once, one
+# without and one with systemd, and one with systemd and the controllers on v1, each with
+# one processor. Fails if one fails, or does not boot. MODES=plain (systemd, hybrid) runs
+# only that one.
 set -uo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 project=$(cd "$here/../.." && pwd)
@@ -10,9 +11,12 @@ trap 'rm -rf "$logs"' EXIT
 trap 'kill $(jobs -p) 2>/dev/null; exit 143' INT TERM
 
 declare -A running
-for mode in ${MODES:-plain systemd}; do
-  [ "$mode" = plain ] && options=-n || options=
-  "$here/run-in-vm.sh" $options -c 1 -m 1536 -t "${LIMIT_S:-720}" "$project" \
+legacy="systemd.unified_cgroup_hierarchy=0 SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1"
+for mode in ${MODES:-plain systemd hybrid}; do
+  options=()
+  [ "$mode" = plain ] && options=(-n)
+  [ "$mode" = hybrid ] && options=(-a "$legacy")
+  "$here/run-in-vm.sh" "${options[@]}" -c 1 -m 1536 -t "${LIMIT_S:-720}" "$project" \
     tests/vm/guest-tests.sh "$@" >"$logs/$mode" 2>&1 &
   running[$mode]=$!
 done

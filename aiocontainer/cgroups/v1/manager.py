@@ -18,7 +18,7 @@ from ..meter import Folder, Meter, Part, Reading, Texts
 from ..stats import CgroupStats
 from ..v2 import core
 from ..v2.enabling import controllers_for
-from ..writes import Write, perform, perform_or_restore
+from ..writes import Undo, Write, perform, perform_or_restore
 from . import blkio, cpuset, freezer, memory
 from .controllers import (
     follow_up,
@@ -83,7 +83,12 @@ class V1Cgroup:
         found = dict.fromkeys(self.paths.values())
         if self.unified is not None:
             found[self.unified] = None
-        self.directories: tuple[str, ...] = tuple(found)
+        self._own: tuple[str, ...] = tuple(found)
+
+    @property
+    def directories(self) -> tuple[str, ...]:
+        """As `Cgroup.directories`."""
+        return self._own
 
     # -- making and removing -----------------------------------------------------
 
@@ -92,7 +97,7 @@ class V1Cgroup:
         made: list[str] = []
         refused: dict[str, CgroupError] = {}
         try:
-            for directory in self.directories:
+            for directory in self._own:
                 try:
                     self._make(directory)
                 except CgroupError as error:
@@ -136,7 +141,7 @@ class V1Cgroup:
         """As `Cgroup.try_remove`."""
         self._meter = None
         kills = self._kills_to_hand_on()
-        busy = tree.remove_all(self.directories[::-1])
+        busy = tree.remove_all(self._own[::-1])
         if self.paths.get("memory") not in busy:
             self._hand_on(kills)
         return not busy
@@ -146,7 +151,7 @@ class V1Cgroup:
         if self.try_remove():
             return
         kills = self._kills_to_hand_on()
-        await tree.remove_soon(self.directories[::-1], timeout_s)
+        await tree.remove_soon(self._own[::-1], timeout_s)
         self._hand_on(kills)
 
     def _kills_to_hand_on(self) -> int:
@@ -189,7 +194,7 @@ class V1Cgroup:
 
     def entry(self) -> Entry:
         """As `Cgroup.entry`."""
-        v1 = (d for d in self.directories if d != self.unified)
+        v1 = (d for d in self._own if d != self.unified)
         joined = (*v1, *self._shared)
         return Entry(tuple(d + "/tasks" for d in joined), self.unified)
 
@@ -204,7 +209,7 @@ class V1Cgroup:
         for controller in ("pids", "memory", "freezer", "devices"):
             if controller in self.paths:
                 return self.paths[controller]
-        return self.directories[0] if self.directories else None
+        return self._own[0] if self._own else None
 
     def kill(self) -> None:
         """As `Cgroup.kill`."""
@@ -307,8 +312,11 @@ class V1Cgroup:
 
     def update(self, resources: Resources, *, may_kill: bool = False) -> None:
         """As `Cgroup.update`; v1 itself refuses a memory limit that would kill."""
+        self._update_files(resources)
+
+    def _update_files(self, resources: Resources) -> Undo:
         with tree.translated(self.name):
-            perform_or_restore(self._pending(resources, is_new=False))
+            return perform_or_restore(self._pending(resources, is_new=False))
 
     async def aupdate(self, resources: Resources, *, may_kill: bool = False) -> None:
         """As `update`, which doesn't wait."""

@@ -223,6 +223,7 @@ class V2Cgroup:
 
     def apply(self, resources: Resources) -> None:
         """As `Cgroup.apply`."""
+        self.limits_set += 1
         perform(pending_writes(self.directory, self.paths, resources))
         if resources.devices:
             self._apply_devices(resources)
