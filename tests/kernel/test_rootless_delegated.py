@@ -66,7 +66,7 @@ async def main():
         stats = await container.stats()
         found["pids_limit"] = stats.pids.limit
     try:
-        config = Config(rootfs=root, require={"cgroup.rdma"})
+        config = Config(rootfs=root, require={"cgroup.devices"})
         await run(config, ["true"])
     except RequirementMissing as error:
         found["missing"] = list(error.missing)
@@ -131,7 +131,7 @@ def test_limits_hold_and_figures_are_told_without_privileges(
     assert found["left"] == "timed_out"
     assert found["paused"] == "paused"
     assert found["pids_limit"] == 20
-    assert found["missing"] == ["cgroup.rdma"]
+    assert found["missing"] == ["cgroup.devices"]
 
 
 @pytest.fixture
