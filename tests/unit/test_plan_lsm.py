@@ -1,13 +1,11 @@
 """What is written for security modules, on machines that have them and others."""
 
-import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from aiocontainer import Config, ConfigError, UnsupportedFeature
-from aiocontainer._sys import labels
 from aiocontainer.config import ProcessSettings
 from aiocontainer.plan import compile as plans
 from aiocontainer.plan import lsm
@@ -161,25 +159,3 @@ def test_wrong_names_are_told_before_anything_is_touched(
 def test_names_are_settings_of_each_process() -> None:
     settings = ProcessSettings(apparmor_profile="a//&b", selinux_label=LABEL)
     assert settings.apparmor_profile == "a//&b"
-
-
-def test_a_tree_gets_labels_and_what_its_links_lead_to_does_not(tmp_path: Path) -> None:
-    tree, outside = tmp_path / "tree", tmp_path / "outside"
-    (tree / "sub").mkdir(parents=True)
-    outside.mkdir()
-    (outside / "file").touch()
-    (tree / "sub/file").touch()
-    (tree / "link").symlink_to(outside)
-    (tree / "sub/link").symlink_to(outside / "file")
-    number = os.open(tree, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        labels.set_labels(number, LABEL.encode())
-    except OSError as error:
-        pytest.skip(f"no such attributes here: {error}")
-    finally:
-        os.close(number)
-    for path in (tree, tree / "sub", tree / "sub/file", tree / "link"):
-        value = os.getxattr(path, "security.selinux", follow_symlinks=False)
-        assert value == LABEL.encode() + b"\0"
-    for path in (outside, outside / "file"):
-        assert "security.selinux" not in os.listxattr(path)
