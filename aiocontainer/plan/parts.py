@@ -98,7 +98,7 @@ class Plan:
         for path, *words in self.map_commands:
             lines.append(b" ".join((path, b"<child>", *words)).decode())
         for name, *_ in self.tunings:
-            lines.append(f"<child>: set the {name.replace('_', ' ')}")  # noqa: PERF401
+            lines.append(f"<child>: set the {name.replace('_', ' ')}")
         if self.time_offsets is not None:
             offsets = self.time_offsets.decode().replace("\n", ", ").rstrip(", ")
             lines.append(f"<child>: born in a new time namespace {offsets}".rstrip())
