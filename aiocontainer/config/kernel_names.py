@@ -2,7 +2,13 @@
 
 from typing import Final
 
-__all__ = ("CAPABILITIES", "DEVICE_NUMBERS", "RLIMITS")
+__all__ = (
+    "CAPABILITIES",
+    "DEVICE_NUMBERS",
+    "RLIMITS",
+    "SECCOMP_ACTIONS",
+    "SECCOMP_ARCHITECTURES",
+)
 
 _CAPABILITIES: Final = """
 CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP
@@ -38,3 +44,16 @@ DEVICE_NUMBERS: Final[dict[str, tuple[int, int]]] = {
 }
 """Major and minor number of the character devices that every container has, from
 ``Documentation/admin-guide/devices.txt``."""
+
+SECCOMP_ACTIONS: Final = (
+    *("KILL_PROCESS", "KILL_THREAD", "TRAP", "ERRNO", "NOTIFY", "TRACE", "LOG"),
+    "ALLOW",
+)
+"""``SECCOMP_RET_*``, the strictest first."""
+
+SECCOMP_ARCHITECTURES: Final = (
+    *("X86_64", "X86", "X32", "AARCH64", "ARM", "MIPS", "MIPS64", "MIPS64N32"),
+    *("MIPSEL", "MIPSEL64", "MIPSEL64N32", "PPC", "PPC64", "PPC64LE", "S390"),
+    *("S390X", "PARISC", "PARISC64", "RISCV64", "LOONGARCH64", "M68K", "SH", "SHEB"),
+)
+"""Entries to the kernel, as libseccomp calls them."""
