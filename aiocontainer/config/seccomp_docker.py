@@ -3,14 +3,15 @@
 import errno
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Final, get_args
+from typing import Any, Final
 
-from .base import ConfigError
-from .seccomp import Action, Architecture
+from aiocontainer.errors import ConfigError
+
+from .kernel_names import SECCOMP_ACTIONS, SECCOMP_ARCHITECTURES
 
 __all__ = ("translate", "translate_traced")
 
-_ARCHITECTURES: Final = get_args(Architecture)
+_ARCHITECTURES: Final = SECCOMP_ARCHITECTURES
 
 # What Go calls them, which conditions use.
 _GO_NAMES: Final = {
@@ -128,7 +129,7 @@ def _word(path: str, value: object) -> str:
 def _action(path: str, value: object) -> str:
     word = _word(path, value).removeprefix("SCMP_ACT_")
     word = _OLD_ACTIONS.get(word, word)
-    if word not in get_args(Action):
+    if word not in SECCOMP_ACTIONS:
         raise ConfigError(path, f"unknown action {value!r}")
     return word
 
