@@ -26,6 +26,7 @@ from aiocontainer.proc import handshake
 from tests.support import leaks
 from tests.support.capabilities import needs
 from tests.support.inside import parse_mounts
+from tests.support.programs import program
 from tests.support.sweeps import cancel_sweep, task_cancel_sweep
 
 pytestmark = [
@@ -225,3 +226,33 @@ async def test_a_start_with_special_mounts_may_be_cancelled_at_any_await(
     )
     await run(config, ["true"])
     await sweep(lambda: run(config, ["true"]), NothingLeft(), limit=200)
+
+
+PROGRAM = """
+import sys, anyio
+from aiocontainer import Config, Container, Mount, Rootfs
+
+async def main():
+    async with Container(Config(rootfs=sys.argv[1])) as container:
+        await container.run(["true"])
+        print("ready", flush=True)
+        mount = Mount(destination="/mnt", source="/etc", options=["bind", sys.argv[2]])
+        while True:
+            await container.mount(mount)
+            await container.unmount("/mnt")
+
+anyio.run(main)
+"""
+
+
+@pytest.mark.parametrize("anyio_backend", [("asyncio", {})], ids=["asyncio"])
+@pytest.mark.parametrize("word", ["ro", "idmap=uids=0-5-1;gids=0-5-1"])
+@pytest.mark.parametrize("delay_s", [0.0, 0.004, 0.011])
+async def test_a_program_that_is_killed_while_it_mounts_leaves_nothing(
+    rootfs: Path, word: str, delay_s: float
+) -> None:
+    with program(PROGRAM, str(rootfs), word) as child:
+        assert child.line() == "ready"
+        await anyio.sleep(delay_s)  # somewhere in between: that is what is tested
+        child.kill()
+        assert child.left_behind() == []
