@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 
-from bench import limits, lives, profile
+from bench import commands, limits, lives, profile
 from bench.coprocess import ContestantFailed
 from bench.machine import facts
 from bench.setting import HERE, Setting, prepared
@@ -54,6 +54,10 @@ FIGURES: dict[str, Figure] = {
     "limits": with_spread(
         "Life with limits set, all v1 controllers", limits.limited_life
     ),
+    "run": with_spread("OCI command line: run of /bin/true", commands.run),
+    "create": with_spread("OCI command line: create, start and delete", commands.steps),
+    "state": with_spread("OCI command line: state", commands.state),
+    "kill": with_spread("OCI command line: kill", commands.kill),
 }
 
 

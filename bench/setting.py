@@ -34,6 +34,7 @@ PROGRAMS = {
     "reads": (("reads.c",), ("-static",)),
 }
 """{program: (sources, further flags)}"""
+OURS = "aiocontainer-oci"
 APPLETS = ("true", "sh", "sleep", "cat", "dd", "head", "echo")
 
 
@@ -115,6 +116,8 @@ class Setting:
 
 def tool(name: str) -> str:
     """The full path of a program, for posix_spawn."""
+    if name == OURS:
+        return str(Path(sys.executable).with_name(name))
     found = shutil.which(name)
     if found is None:
         raise FileNotFoundError(f"{name} is not installed: apt-get install {name}")
