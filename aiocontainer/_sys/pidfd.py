@@ -65,20 +65,32 @@ def reap(pidfd: int) -> Exit | None:
 
 
 def end_of(pidfd: int, pid: int) -> Exit | None:
-    """The end of a process that needs not be our child; ``None`` while it runs.
+    """The end of a process that needs not be our child; ``None`` while it runs. It is
+    not collected: whoever started it does that.
 
     Of one that its parent hasn't waited for yet, ``/proc`` tells the status; later the
     pidfd does, on kernels from 6.15 on.
     """
     if not has_ended(pidfd):
         return None
-    ended = reap(pidfd)
-    if ended is None or ended.status is not None:
-        return ended
-    status = _status_of_zombie(pid)
-    if status is None:  # reaped while we looked
+    status = _status_of_child(pidfd)
+    if status is None:
+        status = _status_of_zombie(pid)
+    if status is None:
         status = _status_of_reaped(pidfd)
-    return ended._replace(status=status)
+    return Exit(status, 0.0, 0.0, 0)
+
+
+def _status_of_child(pidfd: int) -> int | None:
+    try:
+        flags = os.WEXITED | os.WNOHANG | os.WNOWAIT
+        found = os.waitid(os.P_PIDFD, pidfd, flags)
+    except ChildProcessError:
+        return None
+    if found is None:
+        return None
+    exited = found.si_code == os.CLD_EXITED
+    return found.si_status if exited else -found.si_status
 
 
 def _status_of_zombie(pid: int) -> int | None:

@@ -31,13 +31,21 @@ class AdoptedProcess(Process):
         args: tuple[str, ...],
         kill_tree: Callable[[], None],
         finish: Callable[[sys_pidfd.Exit, float], tuple[Usage, int]],
+        maker: Process | None = None,
     ) -> None:
-        """For `KeptContainer` alone; see `Process`. ``pidfd`` is taken over."""
+        """For `KeptContainer` alone; see `Process`. ``pidfd`` is taken over.
+
+        Args:
+            maker: the same process, where this very program has started it.
+        """
+        self._maker = maker
         started = time.monotonic() - _age_s(pid)
         child = Child(pid, pidfd, None)
         super().__init__(args, child, Stdio(), None, started, kill_tree, finish)
 
     def _reap(self) -> sys_pidfd.Exit | None:
+        if self._maker is not None and self._maker.ended:
+            return sys_pidfd.Exit(self._maker.returncode, 0.0, 0.0, 0)
         return sys_pidfd.end_of(self._pidfd, self._pid)
 
 

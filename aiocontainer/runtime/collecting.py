@@ -10,7 +10,13 @@ from typing import Final
 import anyio
 
 from ..attachments import Attachments
-from ..errors import CgroupBusy, ConfigError, ContainerNotFound, StateError
+from ..errors import (
+    CgroupBusy,
+    ConfigError,
+    ContainerError,
+    ContainerNotFound,
+    StateError,
+)
 from ..processes import attachments_of
 from ..state import Folder, Record, Remains, Store, is_leftover, status_of
 from .configs import loaded
@@ -32,7 +38,7 @@ async def collect(store: Store, *, stopped: bool, foreign: bool) -> list[str]:
                 removed.append(id)
         except ContainerNotFound:
             continue
-        except (StateError, CgroupBusy, OSError) as error:
+        except (ContainerError, OSError) as error:
             failed.append(error)
     if failed:
         failed[0].add_note(f"removed meanwhile: {', '.join(removed) or 'nothing'}")

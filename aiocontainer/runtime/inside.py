@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import os
 import secrets
+import weakref
 from typing import Final
 
 import anyio
@@ -34,6 +35,10 @@ _QUEUE_S: Final = 5.0
 
 _let_go: list[int] = []
 """Pidfds of children of ours that live on: to be reaped when they have ended."""
+_made: weakref.WeakValueDictionary[int, Process] = weakref.WeakValueDictionary()
+"""First processes that were started here, by pid."""
+_adopted: weakref.WeakSet[AdoptedProcess] = weakref.WeakSet()
+"""Those of loaded containers, which may be the same ones."""
 
 
 class KeptProcesses(Processes):
@@ -63,10 +68,12 @@ class KeptProcesses(Processes):
         if not self._gated:
             first = await super()._begin(request, stdio)
             self.ledger.made(detached=False)
+            _made[first.pid] = first
             return first
         async with start_slots():
             first = self.first = await self._start_first(request, stdio)
         self._all.add(first)
+        _made[first.pid] = first
         return first
 
     async def _start_first(self, request: Request, stdio: Stdio) -> Process:
@@ -191,7 +198,11 @@ class KeptProcesses(Processes):
         if is_leased(self._config):
             self._take_ids_of(init.pid)
         args = tuple(record.args)
-        self.first = AdoptedProcess(init.pid, pidfd, args, self.kill, finish)
+        maker = _made.get(init.pid)  # who has not been reaped keeps its pid
+        if maker is not None and maker.pidfd < 0:
+            maker = None
+        self.first = AdoptedProcess(init.pid, pidfd, args, self.kill, finish, maker)
+        _adopted.add(self.first)
         self._all.add(self.first)
         self.watching.started(self.first)
 
@@ -252,6 +263,8 @@ def _keep_to_reap(process: Process) -> None:
 def reap_let_go() -> None:
     """Reap those children that lived on and have ended by now, and forget about those
     that are no children of ours."""
+    for process in tuple(_adopted):
+        process.look()  # before its status is gone
     for pidfd in tuple(_let_go):
         try:
             ended = os.waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOHANG)

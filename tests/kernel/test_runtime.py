@@ -30,6 +30,7 @@ from aiocontainer import (
     StatusError,
     UnsupportedFeature,
 )
+from aiocontainer._sys import pidfd as sys_pidfd
 from aiocontainer.proc.stdio import PIPE
 from aiocontainer.state import Identity, Store
 from tests.support import leaks, procfs
@@ -67,6 +68,14 @@ def other(runtime):
     return Runtime(runtime.root)
 
 
+@pytest.fixture(params=["tells all", "tells the parent"])
+def kernel(request, monkeypatch):
+    """As it is, and one before 6.15: of who was reaped it says nothing any more."""
+    if request.param == "tells the parent":
+        monkeypatch.setattr(sys_pidfd, "_status_of_reaped", lambda _pidfd: None)
+    return request.param
+
+
 # -- created, and begun ----------------------------------------------------------------
 
 
@@ -85,7 +94,7 @@ async def test_a_created_container_is_complete_but_for_its_program(runtime, conf
     assert os.listdir(runtime.root) == []
 
 
-async def test_another_program_may_begin_it(runtime, other, config):
+async def test_another_program_may_begin_it(runtime, other, config, kernel):
     async with (
         await runtime.create(WEB, config, ["cat"], stdin=PIPE) as container,
         other.load(WEB) as loaded,
@@ -310,7 +319,7 @@ async def test_a_container_ends_while_others_have_joined_it(runtime, other, conf
             assert await loaded.wait() == 0
 
 
-async def test_it_can_be_destroyed_by_another_program(runtime, other, config):
+async def test_it_can_be_destroyed_by_another_program(runtime, other, config, kernel):
     container = await runtime.create(WEB, config, SLEEP)
     await container.start()
     async with other.load(WEB) as loaded:
@@ -374,7 +383,7 @@ async def test_a_list_says_what_there_is(runtime, other, config):
 # -- that outlive their block ----------------------------------------------------------
 
 
-async def test_a_detached_container_outlives_its_block(runtime, other, config):
+async def test_a_detached_container_outlives_its_block(runtime, other, config, kernel):
     async with await runtime.create(WEB, config, SLEEP, detach=True) as container:
         await container.start()
         pid = container.pid
@@ -436,6 +445,35 @@ async def test_a_detached_container_without_a_cgroup(runtime, other, rootfs):
             await loaded.pause()
         await loaded.destroy()
     assert other.list() == []
+
+
+@needs("systemd", "cgroup-v2-pure")
+@pytest.mark.parametrize("way", ["destroyed", "collected"])
+async def test_a_scope_of_systemd_outlives_its_program_and_goes_in_the_end(
+    runtime, other, rootfs, way
+):
+    config = Config(rootfs=rootfs, cgroup=CgroupSettings(mode="systemd"))
+    detach = way == "destroyed"
+    container = await runtime.create(WEB, config, SLEEP, detach=detach)
+    await container.start()
+    with Store(runtime.root).open(WEB) as folder:
+        record = folder.read()
+        scope = os.path.dirname(next(iter(record.directories)))
+        assert scope.endswith(".scope")
+        if way == "collected":
+            record.owner = Identity(record.owner.pid, 1, record.owner.pid_namespace)
+            record.spawner = None
+            folder.write(record)
+    if way == "collected":
+        assert await other.collect() == [WEB]
+    else:
+        await container.aclose()
+        async with other.load(WEB) as loaded:
+            assert (await loaded.run(["true"])).returncode == 0
+            await loaded.destroy()
+    await until(lambda: not os.path.isdir(scope))
+    assert other.list() == []
+    await container.destroy()
 
 
 # -- nothing is left -------------------------------------------------------------------
