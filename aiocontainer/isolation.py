@@ -147,7 +147,7 @@ def hint_at_doctor(error: BaseException, config: Config) -> None:
     if (
         isinstance(error, SetupError)
         and config.namespaces.user == "new"
-        and error.step == "create the process"
+        and error.step in _FIRST_STEPS
         and isinstance(cause, OSError)
         and cause.errno in _NO_NAMESPACE
     ):
@@ -156,7 +156,14 @@ def hint_at_doctor(error: BaseException, config: Config) -> None:
         )
 
 
-_NO_NAMESPACE: Final = (errno.EPERM, errno.ENOSPC, errno.EUSERS, errno.EINVAL)
+_NO_NAMESPACE: Final = (
+    *(errno.EPERM, errno.EACCES, errno.ENOSPC, errno.EUSERS, errno.EINVAL),
+)
+# AppArmor gives a user namespace, and then no rights in it.
+_FIRST_STEPS: Final = (
+    *("create the process", "be root of user namespace", "unshare"),
+    "set propagation",
+)
 
 
 # -- requirements ----------------------------------------------------------------------
