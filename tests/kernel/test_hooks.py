@@ -471,6 +471,7 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_program_killed_during_a_hook_leaves_nothing(
     own_rootfs: Path, tmp_path: Path, kind: str

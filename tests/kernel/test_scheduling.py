@@ -372,7 +372,7 @@ def test_a_cpuset_is_not_narrowed_by_the_programs_own_choice(
     rootfs: Path, cpus: str, found: str
 ) -> None:
     with program(PINNED, str(rootfs), cpus) as child:
-        assert [child.line(), child.line()] == [found, found]
+        assert [child.line(60), child.line(60)] == [found, found]
 
 
 # -- limits ----------------------------------------------------------------------------
@@ -396,7 +396,8 @@ async def test_a_limit_is_raised_for_a_user_namespace_by_who_may(rootfs: Path) -
     """Inside, nobody has the host's CAP_SYS_RESOURCE."""
     kind = resource.RLIMIT_CORE
     with program(LOWERED, str(rootfs)) as child:
-        said = [child.line(), child.line()]
+        said = [child.line(60), child.line(60)]
+        assert child.wait(60) == 0
     may = int(Path("/proc/self/status").read_text().split("CapEff:")[1].split()[0], 16)
     if may >> 24 & 1:
         assert said == ["5000 6000", "5000 6000"]
@@ -455,13 +456,14 @@ from aiocontainer import Config, Container
 from aiocontainer.proc import spawner
 
 async def main():
+    # No cgroups: the janitor, who would remove them, is to be out of the way.
     config = Config(
-        rootfs=sys.argv[1], user=sys.argv[2], parent_death_signal="SIGKILL")
+        rootfs=sys.argv[1], user=sys.argv[2], parent_death_signal="SIGKILL",
+        cgroup={"mode": "off"})
     async with Container(config) as container:
         first = await container.start(["sleep", "60"])
         later = await container.start(["sleep", "60"])
         print(first.pid, later.pid)
-        # The janitor out of the way: it would end them, too.
         os.kill(spawner.current().pid, signal.SIGSTOP)
         print("ready")
         await asyncio.sleep(60)
@@ -475,9 +477,9 @@ asyncio.run(main())
 def test_the_end_of_the_program_is_signalled(rootfs: Path, user: str) -> None:
     """Kept over the change of user, which clears it."""
     with program(ORPHAN, str(rootfs), user) as child:
-        pids = [int(word) for word in child.line().split()]
+        pids = [int(word) for word in child.line(60).split()]
         watches = [os.pidfd_open(pid) for pid in pids]
-        assert child.line() == "ready"
+        assert child.line(60) == "ready"
         child.kill()
         assert _ends_within(watches[1], 5)
         os.waitpid(pids[1], 0)  # pid 1 ends last, once all others have been reaped
