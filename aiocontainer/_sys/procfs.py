@@ -29,15 +29,16 @@ def open_private() -> int:
         return call("open", os.open, b"/proc", c.O_PATH | c.O_DIRECTORY | c.O_CLOEXEC)  # type: ignore[no-any-return]
 
 
-def write(proc: int, path: bytes, value: bytes) -> None:
-    """Write one value to a file below the root of a proc file system, in one piece."""
+def open_file(proc: int, path: bytes) -> int:
+    """Open a file below the root of a proc file system for writing: that very file, and
+    not what somebody put there."""
     file = paths.open_in_root(proc, path, os.O_WRONLY, _STRICT)
     try:
         _check(file, path)
-        if call("write", os.write, file, value, path=path) != len(value):
-            fail("write", errno.EIO, path)
-    finally:
+    except OSError:
         os.close(file)
+        raise
+    return file
 
 
 def _check(descriptor: int, path: bytes) -> None:

@@ -1,7 +1,7 @@
 """Attributes of the security modules: which files they are written to.
 
-They are for the exec and for keys to come, and are written before anything of the
-container is entered or seen.
+They are for the exec and for keys to come. Their files are opened before anything of
+the container is entered or seen.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ __all__ = (
     "has_apparmor",
     "has_selinux",
     "labelled",
+    "late_attributes",
 )
 
 _UNCONFINED: Final = "unconfined"
@@ -46,26 +47,39 @@ def has_selinux(root: str = "/") -> bool:
 def attributes(
     config: Config, settings: ProcessSettings, root: str = "/"
 ) -> Iterator[s.Step]:
-    """The step that writes them, if there are any; ``root`` is where the host's files
-    are looked for.
+    """The steps that open the files, and write what is for keys; ``root`` is where the
+    host's files are looked for.
 
     Raises:
         UnsupportedFeature: this machine doesn't have the security module.
     """
-    values: list[tuple[bytes, bytes]] = []
+    label = settings.selinux_label
+    values = tuple(_of_exec(settings, root))
+    keys = ((b"keycreate", label.encode()),) if label and config.session_keyring else ()
+    if values:
+        yield s.OpenAttributes(tuple(file for file, _ in (*values, *keys)))
+    if keys:
+        yield s.WriteAttributes(keys)
+
+
+def late_attributes(settings: ProcessSettings, root: str = "/") -> Iterator[s.Step]:
+    """The step that writes what is for the exec. Hooks were executed before; they are
+    not the container's."""
+    values = tuple(_of_exec(settings, root))
+    if values:
+        yield s.WriteAttributes(values)
+
+
+def _of_exec(settings: ProcessSettings, root: str) -> Iterator[tuple[bytes, bytes]]:
     profile, label = settings.apparmor_profile, settings.selinux_label
     if profile is not None and (profile != _UNCONFINED or has_apparmor(root)):
         if not has_apparmor(root):
             hint = "boot with apparmor in lsm=, or leave apparmor_profile out"
             raise UnsupportedFeature("AppArmor", "isn't in force here", hint)
-        values.append((_apparmor_file(root), b"exec " + profile.encode()))
+        yield _apparmor_file(root), b"exec " + profile.encode()
     if label is not None:
         _require_selinux("selinux_label", root)
-        values.append((b"exec", label.encode()))
-        if config.session_keyring:
-            values.append((b"keycreate", label.encode()))
-    if values:
-        yield s.WriteAttributes(tuple(values))
+        yield b"exec", label.encode()
 
 
 def check(config: Config, root: str = "/") -> None:

@@ -13,7 +13,7 @@ from ..config import CAPABILITIES, Capabilities, ProcessSettings
 from ..config.process import RLIMITS
 from ..config.seccomp import require_answerable
 from ..errors import UnsupportedFeature
-from . import landlock, scheduling
+from . import landlock, lsm, scheduling
 from . import steps as s
 from .filters import LISTENS, compile_filter
 from .host import HostFacts
@@ -142,6 +142,7 @@ def proc_files(settings: ProcessSettings) -> tuple[tuple[str, bytes], ...]:
 def _drop(
     settings: ProcessSettings, limits: s.Limits, bpf: bytes | None, flags: int
 ) -> Iterator[s.Step]:
+    yield from lsm.late_attributes(settings)
     if limits:
         yield s.RaiseLimits(limits)
     yield from scheduling.unprivileged(settings)

@@ -81,6 +81,23 @@ async def test_programs_run_under_their_apparmor_profile(
 
 
 @needs("apparmor")
+async def test_hooks_run_under_their_own_profile_and_not_the_containers(
+    rootfs: Path, profile: str, tmp_path: Path
+) -> None:
+    said = tmp_path / "said"
+    words = ["sh", "-c", f"cat /proc/self/attr/current > {said}"]
+    hook = {"path": "/bin/sh", "args": words}
+    config = Config(
+        rootfs=rootfs,
+        apparmor_profile=profile,
+        hooks={"create_container": [hook]},  # type: ignore[arg-type]
+    )
+    result = await run(config, ["cat", "/proc/self/attr/current"])
+    assert result.stdout.decode() == f"{profile} (enforce)\n"
+    assert said.read_text().strip() == "unconfined"
+
+
+@needs("apparmor")
 async def test_a_profile_that_is_not_loaded_is_an_error(rootfs: Path) -> None:
     config = Config(rootfs=rootfs, apparmor_profile="no-such-profile")
     with pytest.raises(SetupError, match="write attributes"):
@@ -115,11 +132,13 @@ async def test_attributes_reach_the_kernel_that_judges_them(
     """Where the machine only looks as if it had the module, the kernel says no: the
     write isn't swallowed by anything on its way."""
     monkeypatch.setattr(lsm, "has_selinux", lambda _root: True)
-    config = Config(rootfs=rootfs, selinux_label=LABEL, **settings)
-    with pytest.raises(SetupError, match=r"write attributes exec.*attr/exec") as raised:
-        await run(config, ["true"])
-    assert isinstance(raised.value.__cause__, OSError)
-    async with Container(Config(rootfs=rootfs, **settings)) as container:
-        await container.run(["true"])
-        with pytest.raises(SetupError, match="write attributes exec"):
-            await container.start(["true"], selinux_label=LABEL)
+    for keyring, file in ((True, "keycreate"), (False, "exec")):
+        fields = {"rootfs": rootfs, "session_keyring": keyring, **settings}
+        refused = rf"write attributes {file}: Invalid argument: attr/{file}"
+        with pytest.raises(SetupError, match=refused) as raised:
+            await run(Config(selinux_label=LABEL, **fields), ["true"])
+        assert isinstance(raised.value.__cause__, OSError)
+        async with Container(Config(**fields)) as container:
+            await container.run(["true"])
+            with pytest.raises(SetupError, match=refused):
+                await container.start(["true"], selinux_label=LABEL)

@@ -8,7 +8,7 @@ import pytest
 from aiocontainer import Config, ConfigError, UnsupportedFeature
 from aiocontainer.config import ProcessSettings
 from aiocontainer.plan import compile as plans
-from aiocontainer.plan import lsm
+from aiocontainer.plan import lsm, steps
 from aiocontainer.plan.parts import Program
 
 LABEL = "system_u:system_r:container_t:s0:c1,c2"
@@ -35,8 +35,18 @@ def config(**settings: Any) -> Config:
 
 
 def written(machine: Path, **settings: Any) -> tuple[tuple[bytes, bytes], ...]:
-    steps = list(lsm.attributes(c := config(**settings), c, str(machine)))
-    return steps[0].values if steps else ()  # type: ignore[attr-defined]
+    made = config(**settings)
+    root = str(machine)
+    opened: tuple[bytes, ...] = ()
+    values: tuple[tuple[bytes, bytes], ...] = ()
+    for step in (*lsm.late_attributes(made, root), *lsm.attributes(made, made, root)):
+        match step:
+            case steps.OpenAttributes(files=files):
+                opened += files
+            case steps.WriteAttributes(values=more):
+                values += more
+    assert opened == tuple(file for file, _ in values)
+    return values
 
 
 @pytest.mark.parametrize(
@@ -95,24 +105,26 @@ def test_apparmor_that_was_switched_off_is_not_there(machine: Path) -> None:
     assert not lsm.has_apparmor(str(machine))
 
 
-def test_attributes_are_written_before_anything_of_the_container_is_seen(
+def test_attributes_are_opened_first_and_those_of_the_exec_written_after_hooks(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(lsm, "has_selinux", lambda _root: True)
-    made = config(selinux_label=LABEL)
+    hook = {"path": "/bin/true"}
+    made = config(selinux_label=LABEL, hooks={"create_container": [hook]})
     frame = plans.frame(made)
     program = Program(("true",), ())
-    for plan in (
-        plans.first(frame, "name", made, program),
-        plans.join(frame, made, program, 1),
-    ):
-        assert plan.steps[0].call == "write_attributes"
+    calls = [step.call for step in plans.first(frame, "n", made, program).steps]
+    assert calls[:2] == ["open_attributes", "write_attributes"]
+    assert calls.index("new_session_keyring") > 1
+    late = calls.index("write_attributes", 2)
+    assert calls.index("run_hook") < late < calls.index("change_identity")
+    calls = [step.call for step in plans.join(frame, made, program, 1).steps]
+    assert calls[:2] == ["open_attributes", "write_attributes"]
     plain = config()
     steps = plans.first(plans.frame(plain), "name", plain, program).steps
     assert "write_attributes" not in {step.call for step in steps}
 
 
-@pytest.mark.covers("SELinux mount label", "linux.mountLabel", where="fake")
 def test_new_file_systems_get_the_mount_label_but_those_of_the_kernel(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -41,7 +41,7 @@ from .files import (
 )
 from .hooks import ExecuteHook, RunHook
 from .hot import Finish, KeepProc, Unmount
-from .lsm import MakeLandlock, WriteAttributes
+from .lsm import MakeLandlock, OpenAttributes, WriteAttributes
 from .namespaces import (
     BeRootOfUserNamespace,
     BeTraceable,
@@ -129,6 +129,7 @@ __all__ = (
     "NewSessionKeyring",
     "NewTimeNamespace",
     "NoNewPrivs",
+    "OpenAttributes",
     "OpenNotifySocket",
     "OpenRoot",
     "OpenTerminal",

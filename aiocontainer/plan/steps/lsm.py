@@ -23,11 +23,21 @@ class MakeLandlock(Step):
 
 
 @dataclass(frozen=True, slots=True)
+class OpenAttributes(Step):
+    """Files of ``/proc/thread-self/attr``: our security attributes."""
+
+    files: tuple[bytes, ...]
+
+    def _subject(self) -> str:
+        return ", ".join(map(text, self.files))
+
+
+@dataclass(frozen=True, slots=True)
 class WriteAttributes(Step):
-    """Our security attributes: files of ``/proc/thread-self/attr``."""
+    """Values for some of the files that were opened."""
 
     values: tuple[tuple[bytes, bytes], ...]
-    """((file, value), ...); an empty value resets."""
+    """((file, value), ...)"""
 
     def _subject(self) -> str:
         return ", ".join(text(file) for file, _ in self.values)

@@ -28,6 +28,7 @@ class Context:
 
     __slots__ = (
         "announced",
+        "attributes",
         "descriptors",
         "entered",
         "environment",
@@ -84,6 +85,8 @@ class Context:
         """Shared with who is to send the listener of our filter."""
         self.listener = -1
         """That listener, once the filter is loaded."""
+        self.attributes: dict[bytes, int] = {}
+        """{file of /proc/thread-self/attr: descriptor}"""
         self.ruleset = -1
         """Of Landlock, to be put in force before the exec."""
         self.environment: dict[bytes, bytes] | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from ..._sys import landlock, paths, procfs
+from ..._sys.libc import call
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,12 +43,18 @@ def make_landlock(
         context.ruleset = ruleset
 
 
-def write_attributes(
-    _context: Context, values: tuple[tuple[bytes, bytes], ...]
-) -> None:
-    """Write through a proc file system of our own: in the container's, mounts could
-    lead the write elsewhere."""
+def open_attributes(context: Context, files: tuple[bytes, ...]) -> None:
+    """In a proc file system of our own: in the container's, mounts could lead us
+    elsewhere."""
     proc = procfs.open_private()
-    for name, value in values:
-        procfs.write(proc, b"thread-self/attr/" + name, value)
+    for name in files:
+        context.attributes[name] = procfs.open_file(proc, b"thread-self/attr/" + name)
     os.close(proc)
+
+
+def write_attributes(context: Context, values: tuple[tuple[bytes, bytes], ...]) -> None:
+    """Write to files that were opened when there was nothing of the container yet."""
+    for name, value in values:
+        file = context.attributes.pop(name)
+        call("write", os.write, file, value, path=b"attr/" + name)
+        os.close(file)

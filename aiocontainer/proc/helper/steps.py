@@ -54,6 +54,7 @@ STEPS: dict[str, Callable[..., Any]] = {
         answers.add_descriptor,
         become.load_filter,
         lsm.make_landlock,
+        lsm.open_attributes,
         lsm.write_attributes,
         become.own_stdio,
         become.change_directory,
