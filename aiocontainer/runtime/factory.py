@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 from collections.abc import Mapping, Sequence
@@ -197,7 +198,7 @@ class Runtime:
         gated: bool,
     ) -> KeptContainer:
         name = secrets.token_hex(6) if id is None else check_id(id, _LONGEST_ID)
-        ledger = Ledger(self._store, name, dumped(config), dict(extra or {}))
+        ledger = Ledger(self._store, name, dumped(config), _checked_extra(extra))
         made_up = id is None and config.cgroup.name is None
         return KeptContainer(config, ledger, named_by_us=made_up, gated=gated)
 
@@ -215,6 +216,14 @@ class Runtime:
         """Remove what a killed program left under this id."""
         if id in self._store.ids() and not await collect_one(self._store, id):
             raise ContainerExists(id)
+
+
+def _checked_extra(extra: Mapping[str, Any] | None) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = json.loads(json.dumps(dict(extra or {})))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ConfigError("extra", f"can't be written as JSON: {error}") from None
+    return found
 
 
 def _check_detached(config: Config, **streams: StdioSource) -> None:

@@ -504,6 +504,7 @@ async def test_what_is_wrong_is_told_before_anything_is_touched(runtime, config)
         runtime.create(WEB, config, []),
         runtime.create(WEB, config, ["a\0"]),
         runtime.create(WEB, config, SLEEP, user="?"),
+        runtime.create(WEB, config, SLEEP, extra={"x": object()}),
     ):
         with pytest.raises(ConfigError):
             await wrong
