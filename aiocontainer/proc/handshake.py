@@ -23,6 +23,7 @@ from ..errors import (
 from ..plan.compile import Plan
 from . import init_pipe, spawner
 from .failures import failure_of
+from .fork_server import Spawner
 from .uncancelled import uncancelled
 
 _ANCILLARY: Final = socket.CMSG_SPACE(4)
@@ -172,7 +173,7 @@ async def _start(
     )
     indirect = bool(plan.go_through or plan.listens or plan.host_steps)
     progress = _Progress(request[1], indirect, bool(plan.map_commands))
-    server: spawner.Spawner | None = None
+    server: Spawner | None = None
     try:
         with theirs:
             theirs.setblocking(True)
@@ -343,16 +344,14 @@ async def _collect_intermediates(progress: _Progress, but: int = -1) -> None:
             os.close(pidfd)
 
 
-async def _check_spawner(server: spawner.Spawner, progress: _Progress) -> None:
+async def _check_spawner(server: Spawner, progress: _Progress) -> None:
     """Raise if there never was a child because the spawner was lost."""
     is_silent = not progress.pid and progress.failed is None
     if is_silent and not progress.has_begun and await server.has_ended():
         raise spawner.lost(server)
 
 
-def _failure(
-    plan: Plan, server: spawner.Spawner, progress: _Progress
-) -> ContainerError:
+def _failure(plan: Plan, server: Spawner, progress: _Progress) -> ContainerError:
     """What the child failed of."""
     if progress.failed is not None:
         return failure_of(plan, progress.failed)

@@ -21,7 +21,7 @@ import pytest
 from aiocontainer import Capabilities, Config, Container, ExecError, Mount, run
 from aiocontainer.config import CAPABILITIES
 from aiocontainer.plan.host import HostFacts
-from aiocontainer.proc import spawner
+from aiocontainer.proc import fork_server, spawner
 from tests.support.capabilities import needs
 from tests.support.inside import PYTHON, python_config
 
@@ -81,7 +81,7 @@ async def test_the_spawner_runs_from_a_sealed_copy(rootfs: Path) -> None:
 
 
 def test_a_writer_is_refused_whoever_it_is() -> None:
-    number = spawner._sealed_copy(sys.executable)
+    number = fork_server.sealed_copy(sys.executable)
     path = f"/proc/self/fd/{number}"
     try:
         for flags in (os.O_WRONLY, os.O_RDWR, os.O_WRONLY | os.O_APPEND):
@@ -102,7 +102,7 @@ def test_a_writer_is_refused_whoever_it_is() -> None:
 def test_the_other_way_is_a_read_only_mount(tmp_path: Path) -> None:
     copy = tmp_path / "python"  # one that isn't running: that is refused anyway
     shutil.copy(os.path.realpath(sys.executable), copy)
-    number = spawner._readonly_mount(str(copy))
+    number = fork_server.readonly_mount(str(copy))
     try:
         with pytest.raises(OSError, match="Read-only"):
             os.open(f"/proc/self/fd/{number}", os.O_WRONLY)

@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 from aiocontainer import Config, Container, ContainerError, Mount, Namespaces, run
-from aiocontainer.proc import handshake, spawner
+from aiocontainer.proc import fork_server, handshake
 from tests.support import trojans
 from tests.support.capabilities import needs
 from tests.support.rootfs import make_rootfs
@@ -201,7 +201,7 @@ def test_after_the_lock_nothing_is_loaded(
 ) -> None:
     """Each loads something on one version of Python or another. What counts is that
     nothing comes from the image, and not whether it works."""
-    source = LOCKED % (spawner._import_paths(), str(infested)) + f"\n{careless}\n"
+    source = LOCKED % (fork_server.import_paths(), str(infested)) + f"\n{careless}\n"
     done = subprocess.run(
         [sys.executable, "-I", "-S", "-c", source], capture_output=True, timeout=20
     )
@@ -214,7 +214,7 @@ ASKS_NSS = {
     *("getgrouplist", "initgroups", "getlogin", "gethostbyname", "getaddrinfo"),
     *("expanduser", "getfqdn", "getservbyname", "popen", "system"),
 }
-HELPER = Path(spawner.__file__).parent / "helper"
+HELPER = Path(fork_server.__file__).parent / "helper"
 SYS = HELPER.parents[1] / "_sys"
 
 

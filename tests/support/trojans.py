@@ -8,7 +8,7 @@ import sysconfig
 from pathlib import Path
 
 import aiocontainer
-from aiocontainer.proc import spawner
+from aiocontainer.proc import fork_server
 
 MARK = "pwned"
 """What a trojan leaves in the root directory that it finds itself in."""
@@ -63,7 +63,7 @@ def infest(root: Path, trojan: Path) -> int:
     standard = {os.path.dirname(os.__file__), sysconfig.get_path("platstdlib")}
     dynamic = os.path.dirname(_socket.__file__ or "")
     package = os.path.dirname(aiocontainer.__file__)
-    for folder in {*standard, dynamic, package, *spawner._import_paths()}:
+    for folder in {*standard, dynamic, package, *fork_server.import_paths()}:
         count += _modules(root, folder, deep=folder in (*standard, package))
     zipped = f"{sys.prefix}/lib/python{sys.version_info[0]}{sys.version_info[1]}.zip"
     _write(root, zipped, "not a zip file")
