@@ -461,10 +461,11 @@ from aiocontainer.config import Hook, Hooks
 from aiocontainer.proc import handshake
 
 async def main():
-    rootfs, kind, where = sys.argv[1:]
+    rootfs, kind, where, name = sys.argv[1:]
     script = f"sleep 60 & echo x > {where}/at; sleep 60"
     hook = Hook(path="/bin/sh", args=["sh", "-c", script])
-    async with Container(Config(rootfs=rootfs, hooks=Hooks(**{kind: hook}))) as it:
+    config = Config(rootfs=rootfs, hooks=Hooks(**{kind: hook}))
+    async with Container(config, id=name) as it:
         await it.run(["true"])
 
 asyncio.run(main())
@@ -479,13 +480,28 @@ def test_a_program_killed_during_a_hook_leaves_nothing(
     inside = kind == "start_container"
     where = "/tmp" if inside else str(tmp_path)
     at = own_rootfs / "tmp/at" if inside else tmp_path / "at"
-    with program(KILLED, str(own_rootfs), kind, where) as child:
+    name = f"killed-{kind.replace('_', '-')}-{os.getpid()}"
+    with program(KILLED, str(own_rootfs), kind, where, name) as child:
         deadline = time.monotonic() + 60
         while not at.exists() and time.monotonic() < deadline:
             time.sleep(0.01)
         assert at.exists()
+        assert bool(_cgroups(name)) == (kind != "poststop")
         child.kill()
         assert child.left_behind() == []
+        deadline = time.monotonic() + 5
+        while _cgroups(name) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert _cgroups(name) == []
+
+
+def _cgroups(name: str) -> list[str]:
+    own = procfs.own_cgroups()
+    places = (
+        Path(point + own.get(controllers, "/"), "aiocontainer", name)
+        for point, controllers in procfs.cgroup_mounts().items()
+    )
+    return [str(path) for path in places if path.exists()]
 
 
 async def test_a_life_with_hooks_cancelled_anywhere_leaves_nothing(
