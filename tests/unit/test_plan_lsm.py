@@ -125,6 +125,7 @@ def test_attributes_are_opened_first_and_those_of_the_exec_written_after_hooks(
     assert "write_attributes" not in {step.call for step in steps}
 
 
+@pytest.mark.covers("SELinux mount label", "linux.mountLabel", where="fake")
 def test_new_file_systems_get_the_mount_label_but_those_of_the_kernel(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
