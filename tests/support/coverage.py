@@ -8,6 +8,7 @@ that it runs on files that look like the kernel's. Otherwise the folder tells.
 """
 
 import ast
+import functools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,7 +42,8 @@ class Cover:
     test: str
 
 
-def covers() -> list[Cover]:
+@functools.cache
+def covers() -> tuple[Cover, ...]:
     """All marks of all tests, in order."""
     found = []
     for path in sorted(TESTS.glob("*/test_*.py")):
@@ -52,7 +54,7 @@ def covers() -> list[Cover]:
             for name, where in _marks(function, tables):
                 place = where or _PLACES.get(path.parent.name, "unit")
                 found.append(Cover(name, place, relative, function.name))
-    return sorted(set(found))
+    return tuple(sorted(set(found)))
 
 
 def _functions(tree: ast.Module) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
