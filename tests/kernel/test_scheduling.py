@@ -139,6 +139,29 @@ async def test_a_process_has_the_policy_that_was_asked_for(
 
 
 @pytest.mark.covers("process.scheduler.flags")
+@needs("user-namespace")
+async def test_in_a_user_namespace_given_by_path_it_is_inherited(rootfs: Path) -> None:
+    async with Container(Config(rootfs=rootfs, **USER)) as owner:
+        process = await owner.start(SLEEP)
+        space = Namespaces(user=f"/proc/{process.pid}/ns/user")
+        common: dict[str, Any] = {
+            "rootfs": rootfs,
+            "namespaces": space,
+            "cgroup": NO_CGROUP,
+        }
+        fifo = Scheduler(policy="fifo", priority=7)
+        async with Container(Config(scheduler=fifo, **common)) as container:
+            inside = await container.start(SLEEP)
+            assert scheduler_of(inside.pid)["policy"] == 1
+            assert scheduler_of(inside.pid)["priority"] == 7
+        deadline = Scheduler(policy="deadline", runtime_ns=MS, deadline_ns=2 * MS)
+        reset = Scheduler(policy="batch", flags=["reset_on_fork"])
+        for scheduler in (deadline, reset):
+            async with Container(Config(scheduler=scheduler, **common)) as container:
+                with pytest.raises(SetupError, match="isn't inherited"):
+                    await container.start(SLEEP)
+
+
 async def test_flags_are_kept(rootfs: Path) -> None:
     scheduler = Scheduler(policy="batch", flags=["SCHED_FLAG_RESET_ON_FORK"])
     async for pid in both(Config(rootfs=rootfs, scheduler=scheduler)):

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 
 _REALTIME = (1, 2)  # SCHED_FIFO, SCHED_RR
+_DEADLINE = 6
+_RESET_ON_FORK = 1
 _NO_BUDGET = "takes CAP_SYS_NICE, and on v1 resources.cpu.realtime_runtime_us"
 
 
@@ -95,6 +97,13 @@ def is_above(value: int, other: int) -> bool:
     )
 
 
+def _check_inherited(policy: int, flags: int) -> None:
+    """Refuse what a child wouldn't have: SCHED_DEADLINE can't even fork."""
+    if policy == _DEADLINE or flags & _RESET_ON_FORK:
+        text = "isn't inherited, as it would be with a user namespace given by path"
+        raise OSError(errno.EOPNOTSUPP, text)
+
+
 def tune(pid: int, tunings: tuple[tuple[Any, ...], ...]) -> None:
     """What is done to a child from outside; 0 is the caller, whose children inherit
     it.
@@ -107,6 +116,8 @@ def tune(pid: int, tunings: tuple[tuple[Any, ...], ...]) -> None:
             if name == "limits":
                 raise_limits(pid, *arguments)
             elif name == "scheduler":
+                if pid == 0:
+                    _check_inherited(*arguments[:2])
                 scheduling.set_scheduler(pid, *arguments)
             else:
                 scheduling.set_io_priority(pid, *arguments)
