@@ -31,8 +31,8 @@ from .network import (
     PublishedPort,
     Route,
     Veth,
-    dns_of,
 )
+from .networks import dns_of
 from .options import MountOptions, Propagation, parse_options
 from .process import (
     DEFAULT_PATH,

@@ -24,7 +24,8 @@ from .mounts import (
     require_readonly_cgroups,
 )
 from .namespaces import IdMapping, Namespaces, TimeOffsets, require_disjoint
-from .network import AnyNetwork, Attached, Loopback, check_networks
+from .network import Attached, Loopback
+from .networks import AnyNetwork, check_networks
 from .process import ProcessSettings, Rlimit
 from .requirements import Requirements
 from .resources import DeviceRule, Resources

@@ -20,9 +20,9 @@ async def gone(host: Netlink, index: int, name: str) -> None:
     """Return once this interface is no more.
 
     The kernel removes it with the other end's namespace, a moment after the last
-    process, and tells of it. To remove it ourselves takes 30 ms of the one lock that all
-    changes of networks wait for, where the kernel removes many at once. So that is done
-    only if it stays: somebody keeps the namespace, or a packet of a dead process does.
+    process, and tells of it. To remove it ourselves takes 30 ms of the lock that all
+    changes of networks wait for; the kernel removes many at once. So that is done only
+    if it stays: somebody keeps the namespace, or a packet of a dead process does.
     """
     with _changes() as changes, anyio.move_on_after(_PATIENCE_S):
         while await _exists(host, index, name):
