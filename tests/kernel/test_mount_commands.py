@@ -47,12 +47,12 @@ def with_commands(
 
 
 @pytest.mark.covers("commands around mounts")
-async def test_they_run_around_their_mount_and_see_the_host(rootfs: Path) -> None:
-    place = rootfs / "mnt"
+async def test_they_run_around_their_mount_and_see_the_host(own_rootfs: Path) -> None:
+    place = own_rootfs / "mnt"
     before = f"grep -c {place} /proc/self/mountinfo > {{}}/before; true"
     after = f"echo 'from the host' > {place}/file"
-    folder = rootfs.parent
-    config = with_commands(rootfs, before.format(folder), after)
+    folder = own_rootfs.parent
+    config = with_commands(own_rootfs, before.format(folder), after)
     try:
         assert await shell(config, "cat /mnt/file") == "from the host\n"
         assert (folder / "before").read_text() == "0\n"
@@ -62,22 +62,21 @@ async def test_they_run_around_their_mount_and_see_the_host(rootfs: Path) -> Non
 
 
 async def test_several_run_in_their_order_between_the_other_mounts(
-    rootfs: Path,
+    own_rootfs: Path,
 ) -> None:
-    script = f"cd {rootfs}; echo $WORD $(ls mnt | wc -l) >> dev/shm/log"
+    script = f"cd {own_rootfs}; echo $WORD $(ls mnt | wc -l) >> dev/shm/log"
     commands = [command(script, env={"WORD": word}) for word in ("one", "two")]
     mounts = [
         Mount(
             destination="/mnt",
             type="tmpfs",
             premount_commands=commands,
-            postmount_commands=[command(f"touch {rootfs}/mnt/x")],
+            postmount_commands=[command(f"touch {own_rootfs}/mnt/x")],
         ),
         Mount(destination="/opt", type="tmpfs", premount_commands=commands[:1]),
     ]
-    config = Config(rootfs=rootfs, mounts=mounts)
+    config = Config(rootfs=own_rootfs, mounts=mounts)
     assert await shell(config, "cat /dev/shm/log") == "one 0\ntwo 0\none 1\n"
-    (rootfs / "opt").rmdir()
 
 
 async def test_a_command_gets_its_own_environment_directory_and_nothing_else(
