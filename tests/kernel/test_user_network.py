@@ -42,8 +42,8 @@ async def answer(stream):
     async with stream:
         await stream.send(b"from the host\\n")
 
-async def ask(container, address, port):
-    script = f"nc -w 3 {address} {port} </dev/null"
+async def ask(container, address, port, patience=5):
+    script = f"nc -w {patience} {address} {port} </dev/null"
     result = await container.run(["sh", "-c", script], timeout=10)
     return result.stdout.decode()
 
@@ -59,7 +59,7 @@ async def main():
             network=Network.user(program=kind, publish=publish))
         async with Container(config) as container:
             found["outside"] = await ask(container, "10.78.8.1", 5000)
-            found["loopback"] = await ask(container, GATEWAY, 5001)
+            found["loopback"] = await ask(container, GATEWAY, 5001, 1)
             script = "ls /sys/class/net; cat /etc/resolv.conf; ip route"
             result = await container.run(["sh", "-c", script])
             found["inside"] = result.stdout.decode()

@@ -108,7 +108,7 @@ async def main():
                     break
             except ContainerError as error:
                 found.add(type(error).__name__)
-            at += 5
+            at += 9
         assert at < 400
     handshake.fault = None
     assert (await run(config, ["true"])).returncode == 0
