@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
+from .config import Config, Loopback, UserNetwork
+
 
 class Attachment(Protocol):
     """Something that comes and goes with one container."""
@@ -52,6 +54,14 @@ class Attachments:
         """All were made by another program, of the same config; `detach` is ours now."""
         self._touched = list(self._all)
 
+    def let_live(self) -> None:
+        """All are to stay as they are when this program goes: those that would be
+        removed then have a method of this name."""
+        for attachment in self._touched:
+            stay = getattr(attachment, "let_live", None)
+            if stay is not None:
+                stay()
+
     async def attach(self, pid: int, pidfd: int) -> None:
         """Make all, one after the other; see `Attachment.attach`."""
         for attachment in self._all:
@@ -75,3 +85,38 @@ class Attachments:
             self._touched.pop()  # not before: cancelled, this is called again
         if failed is not None:
             raise failed
+
+
+def attachments_of(config: Config, name: str) -> list[Attachment]:
+    """What a container of this config has beside processes and cgroup, in order."""
+    inner: list[Attachment] = []
+    by_kernel = [n for n in config.network if type(n) not in (Loopback, UserNetwork)]
+    if by_kernel:
+        from .network.attach import Networking
+        from .proc.sockets import NetworkHelper
+
+        inner.append(Networking(by_kernel, NetworkHelper()))
+    for network in config.network:
+        if isinstance(network, UserNetwork):
+            from .user_networking import UserNetworking
+
+            inner.append(UserNetworking(network))
+    if config.intel_rdt is not None:
+        from .intel_rdt import IntelRdtGroup
+
+        inner.append(IntelRdtGroup(config.intel_rdt, name))
+    if not config.hooks:
+        return inner
+    from .hooks import PoststopHooks, ProgramHooks
+
+    # The last detached, and the last attached: hooks find all else made, or gone.
+    return [PoststopHooks(config, name), *inner, ProgramHooks(config, name)]
+
+
+def more_files(config: Config, name: str) -> tuple[str, ...]:
+    """What a later process joins beside its cgroup."""
+    if config.intel_rdt is None:
+        return ()
+    from .intel_rdt import task_files
+
+    return task_files(config.intel_rdt, name)

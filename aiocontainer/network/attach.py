@@ -56,6 +56,12 @@ class Networking:
     async def started(self, pid: int) -> None:
         """Nothing is left to do."""
 
+    def let_live(self) -> None:
+        """The spawner isn't to take lent devices back when this program goes."""
+        for part in self._parts:
+            if isinstance(part, DevicePart):
+                part.let_live()
+
     async def detach(self) -> None:
         """Remove all, the last first; each is tried.
 

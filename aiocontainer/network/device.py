@@ -72,6 +72,10 @@ class DevicePart:
             sockets = (inside.fileno(), host.fileno())
             await self._helper.bequeath(key, will, sockets)
 
+    def let_live(self) -> None:
+        """Leave it to the container, whoever of us goes."""
+        self._helper.forget(self._key)
+
     async def detach(self, host: Netlink) -> None:
         """See `Part`.
 

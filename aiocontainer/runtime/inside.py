@@ -101,6 +101,7 @@ class KeptProcesses(Processes):
         """
         first = self.first
         if first is not None and first._key is not None:
+            self._attachments.let_live()
             await spawner.let_live(self._key, first._key)
 
     async def let_process_live(self, process: Process) -> None:

@@ -157,3 +157,37 @@ def test_a_lost_spawner_changes_nothing_and_its_successor_knows_all(rootfs):
         child.kill()
         until(lambda: not links() and not tables())
         assert child.left_behind() == []
+
+
+DETACHED = """
+import asyncio, sys
+from aiocontainer import Config, HostDevice, Rootfs, Runtime
+
+async def main(rootfs, root, id, verb):
+    runtime = Runtime(root)
+    config = Config(rootfs=Rootfs.overlay(rootfs), network=HostDevice(device="data0"))
+    if verb == "create":
+        program = ["sleep", "60"]
+        async with await runtime.create(id, config, program, detach=True) as made:
+            await made.start()
+    else:
+        container = runtime.load(id)
+        print((await container.run(["ip", "address"])).stdout.decode().count("data0"))
+        await container.destroy()
+
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+
+def test_a_detached_container_keeps_its_device(rootfs, tmp_path):
+    ip("link", "add", "data0", "type", "veth", "peer", "name", "peer0")
+    id = f"device-{os.getpid()}"
+    arguments = (DETACHED, str(rootfs), str(tmp_path / "root"), id)
+    with program(*arguments, "create") as child:
+        assert child.wait() == 0
+        until(lambda: [one.split()[1] for one in child.left_behind(0)] == ["sleep"])
+        assert links() == {"peer0"}
+        with program(*arguments, "destroy") as other:
+            assert int(other.line()) > 0
+            assert other.wait() == 0
+    until(lambda: links() == set())
