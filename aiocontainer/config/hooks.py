@@ -1,11 +1,11 @@
 """Programs, of the host or the container, run at turns of a container's life."""
 
-from collections.abc import Mapping
-from typing import Annotated
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from .base import AbsolutePath, ConfigError, FrozenMap, Model, Text, as_map
+from .base import AbsolutePath, ConfigError, FrozenMap, Model, StrPath, Text, as_map
 
 __all__ = ("Hook", "Hooks")
 
@@ -41,6 +41,17 @@ class Hook(Model):
     timeout: Annotated[float, Field(gt=0, le=1_000_000, strict=True)] | None = None
     """Seconds after which it is killed, with its process group, and has failed."""
 
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            path: StrPath,
+            args: Iterable[str] = ...,
+            env: Mapping[str, str] = ...,
+            timeout: float | None = ...,
+        ) -> None: ...
+
 
 HookList = Annotated[tuple[Hook, ...], BeforeValidator(_alone)]
 
@@ -66,6 +77,19 @@ class Hooks(Model):
     """By the program, once the container's own runs."""
     poststop: HookList = ()
     """By the program, once all of the container is gone. A failure is logged only."""
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            prestart: Hook | Iterable[Hook] = ...,
+            create_runtime: Hook | Iterable[Hook] = ...,
+            create_container: Hook | Iterable[Hook] = ...,
+            start_container: Hook | Iterable[Hook] = ...,
+            poststart: Hook | Iterable[Hook] = ...,
+            poststop: Hook | Iterable[Hook] = ...,
+        ) -> None: ...
 
     def __bool__(self) -> bool:
         return any(getattr(self, kind) for kind in Hooks.model_fields)

@@ -1,7 +1,8 @@
 """Shares of caches and of memory bandwidth, on processors that know any (resctrl)."""
 
 import re
-from typing import Annotated, Self, TypeAlias
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Annotated, Self, TypeAlias
 
 from pydantic import AfterValidator, model_validator
 
@@ -59,6 +60,18 @@ class IntelRdt(Model):
     enable_monitoring: Flag = False
     """A monitoring group of the container's own, so that its share can be told even
     where it shares its class."""
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            clos_id: str | None = ...,
+            schemata: Iterable[str] = ...,
+            l3_cache_schema: str | None = ...,
+            mem_bw_schema: str | None = ...,
+            enable_monitoring: bool = ...,
+        ) -> None: ...
 
     @property
     def lines(self) -> tuple[str, ...]:

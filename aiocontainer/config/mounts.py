@@ -1,6 +1,6 @@
 """Mounts inside the container, and the ones that every container has."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Annotated, Final, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -42,6 +42,18 @@ class MountCommand(Hook):
     """Where it starts."""
     timeout: Annotated[float, Field(gt=0, le=1_000_000, strict=True)] | None = 10.0
     """Seconds after which it is killed, with its process group, and has failed."""
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            path: StrPath,
+            args: Iterable[str] = ...,
+            env: Mapping[str, str] = ...,
+            directory: StrPath = ...,
+            timeout: float | None = ...,
+        ) -> None: ...
 
 
 class Mount(Model):

@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Sequence
-from typing import Annotated, Final, Self, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Final, Self, TypeAlias
 
 from pydantic import AfterValidator, BeforeValidator, Field, Strict, model_validator
 
@@ -94,6 +94,15 @@ class TimeOffsets(Model):
     """Of ``CLOCK_MONOTONIC``; a plain number is seconds."""
     boottime: Annotated[TimeOffset | None, BeforeValidator(_offset)] = None
     """Of ``CLOCK_BOOTTIME``, and so of ``/proc/uptime``; a plain number is seconds."""
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            monotonic: TimeOffset | int | None = ...,
+            boottime: TimeOffset | int | None = ...,
+        ) -> None: ...
 
 
 class IdMapping(Model):

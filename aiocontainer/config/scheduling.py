@@ -1,8 +1,8 @@
 """How the kernel schedules a process: CPU, I/O, memory nodes, execution domain."""
 
 import signal
-from collections.abc import Callable
-from typing import Annotated, Final, Self, TypeAlias
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Annotated, Final, Self, TypeAlias
 
 from pydantic import (
     AfterValidator,
@@ -136,6 +136,22 @@ class Scheduler(Model):
     util_max: _Utilization | None = None
     """Most utilization that it is chosen for; sets ``UTIL_CLAMP_MAX``."""
 
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            policy: str,
+            nice: int = ...,
+            priority: int = ...,
+            flags: Iterable[str] = ...,
+            runtime_ns: int = ...,
+            deadline_ns: int = ...,
+            period_ns: int = ...,
+            util_min: int | None = ...,
+            util_max: int | None = ...,
+        ) -> None: ...
+
     @model_validator(mode="after")
     def _parameters_are_of_the_policy(self) -> Self:
         if self.policy in _REALTIME:
@@ -229,6 +245,12 @@ class MemoryPolicy(Model):
     ] = ()
     """``MPOL_F_STATIC_NODES`` or ``RELATIVE_NODES``, and ``NUMA_BALANCING``."""
 
+    if TYPE_CHECKING:
+
+        def __init__(
+            self, *, mode: str, nodes: str | None = ..., flags: Iterable[str] = ...
+        ) -> None: ...
+
     @model_validator(mode="after")
     def _nodes_fit_the_mode(self) -> Self:
         if self.mode in ("MPOL_DEFAULT", "MPOL_LOCAL"):
@@ -261,6 +283,12 @@ class Personality(Model):
         Annotated[str, PlainValidator(_one_of(PERSONALITY_FLAGS, "flag"))], ...
     ] = ()
     """Names of `PERSONALITY_FLAGS`, as ``ADDR_NO_RANDOMIZE``."""
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self, *, domain: str = ..., flags: Iterable[str] = ...
+        ) -> None: ...
 
 
 class ExecCpuAffinity(Model):

@@ -33,6 +33,9 @@ SAYS = {
         r"its neighbour reads: hello from web",
         r"this host reads: hello from web",
     ],
+    "service": [
+        r"it says: warming up\nit says: serving\nit answers: hello from web\n\Z",
+    ],
     "rootless": [
         r"inside: root with \d range",
         r"outside: root inside is uid \d+",
