@@ -51,7 +51,7 @@ class Attachments:
         return iter(self._all)
 
     def adopt(self) -> None:
-        """All were made by another program, of the same config; `detach` is ours now."""
+        """All were made by another program, of the same config: ours to `detach`."""
         self._touched = list(self._all)
 
     def let_live(self) -> None:

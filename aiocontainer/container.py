@@ -39,7 +39,8 @@ from .proc.result import Result
 from .proc.run import RunOptions, finish, not_started
 from .proc.stdio import DEVNULL, PIPE, StdioSource, open_stdio
 from .proc.syscalls import Decide, serving
-from .processes import Processes, starting
+from .processes import Processes
+from .runs import starting
 from .statistics import ContainerStats, StatsField, sample
 
 if TYPE_CHECKING:

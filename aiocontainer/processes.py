@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import time
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import anyio
 
 from ._sys import pidfd as sys_pidfd
-from .attachments import Attachment, Attachments
+from .attachments import Attachment, Attachments, attachments_of, more_files
 from .cgroups import CGroup, Cgroup, detect, open_cgroup, within_reach
-from .config import Config, Loopback, Resources, UserNetwork, device_rules
+from .config import Config, Resources, device_rules
 from .errors import (
-    CgroupError,
     ContainerError,
     ControllerMissing,
     HandshakeError,
@@ -30,7 +28,7 @@ from .plan import compile as plans
 from .plan.users import IdFacts, is_leased, windows, with_range
 from .proc import spawner
 from .proc.agents import hand_over
-from .proc.handshake import LISTENER, Child, Stop
+from .proc.handshake import LISTENER, Stop
 from .proc.init_pipe import READY
 from .proc.launch import Request, launch, start_slots, usage_of
 from .proc.process import Process
@@ -38,14 +36,12 @@ from .proc.result import ExitReason, Usage
 from .proc.stdio import DEVNULL, Stdio, open_stdio
 from .proc.uncancelled import uncancelled
 from .proc.verify import Verifier
+from .runs import Run, ending, kill_and_remove, killed_for_memory, starting
 from .state.id_ranges import IdRange
 from .watching import Watching
 
 if TYPE_CHECKING:
     from .network.parts import NetworkStatus
-
-_DYING_S: Final = 2.0
-"""How long the descendants of a killed run are waited for."""
 
 
 class Processes:
@@ -240,7 +236,7 @@ class Processes:
             child = await launch(key, plan, descriptors, cgroup, stops)
         except BaseException as error:
             spawner.forget(key)
-            killed = _killed_for_memory(self.cgroup)
+            killed = killed_for_memory(self.cgroup)
             hint_at_doctor(error, self.resolved)
             await uncancelled(self._remove)
             if killed and isinstance(error, HandshakeError):
@@ -288,14 +284,14 @@ class Processes:
                 READY: partial(self._verifier.later, request.settings)
             }
             self._add_agent(stops, request, first.pid)
-            files = _more_files(self._config, self._name)
+            files = more_files(self._config, self._name)
             child = await launch(
                 key, plan, [*descriptors, target], cgroup, stops, more_files=files
             )
         except BaseException as error:
             spawner.forget(key, at_once=True)
             if cgroup is not None:
-                await uncancelled(lambda: _kill_and_remove(cgroup))
+                await uncancelled(lambda: kill_and_remove(cgroup))
             is_over = first.ended or sys_pidfd.is_exiting(first.pid)
             if is_over and isinstance(error, ContainerError):
                 raise StatusError("stopped", "start a process") from error
@@ -304,7 +300,7 @@ class Processes:
             stdio.close_child()
             if target >= 0:
                 os.close(target)
-        run = _Run(self, child, cgroup)
+        run = Run(self, child, cgroup)
         process = Process(
             request.names,
             child,
@@ -398,117 +394,10 @@ class Processes:
         self.watching.end()
         cgroup = self.cgroup
         if cgroup is not None:
-            await _kill_and_remove(cgroup)
+            await kill_and_remove(cgroup)
             self.cgroup = None
         # A name that we made up never comes again: the janitor may hear of it late.
         spawner.forget(self._key, at_once=not self._named_by_us)
-
-
-class _Run:
-    """What belongs to one later process."""
-
-    def __init__(self, owner: Processes, child: Child, cgroup: Cgroup | None) -> None:
-        self._owner = owner
-        self._child = child
-        self._cgroup = cgroup
-        self.process: Process | None = None
-
-    def kill(self) -> None:
-        """SIGKILL for it and its descendants; without a cgroup, for its session."""
-        if self._cgroup is not None:
-            with ending():
-                self._cgroup.kill()
-        else:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self._child.pid, signal.SIGKILL)
-
-    async def clean_up(self) -> None:
-        """Its cgroup goes once all that was killed with it is dead; what takes longer
-        is tried again with each later end."""
-        if self._cgroup is not None:
-            with contextlib.suppress(CgroupError):
-                await self._cgroup.remove(timeout_s=_DYING_S)
-            self._owner.remove_left()
-
-    def finish(self, ended: sys_pidfd.Exit, wall_s: float) -> tuple[Usage, int]:
-        """Its last figures; its cgroup goes, unless some of it live on."""
-        watching = self._owner.watching
-        watching.ending(self._child.pidfd)
-        usage = usage_of(ended, wall_s, self._cgroup)
-        if self.process is not None:
-            self._owner.later.discard(self.process)
-        watching.ended(self._child.pid, ended.status, usage, init=False)
-        kills = usage.oom_kills or 0
-        if self._cgroup is not None:
-            self._owner.kills_of_runs += kills
-            self._owner.left_over(self._cgroup)
-        return usage, kills
-
-
-@contextlib.contextmanager
-def starting() -> Iterator[None]:
-    """Make a `SetupError` of what the kernel refuses to this program itself: no
-    descriptors are left, or no memory."""
-    try:
-        yield
-    except OSError as error:
-        raise SetupError("start a process", error.strerror or str(error)) from error
-
-
-@contextlib.contextmanager
-def ending() -> Iterator[None]:
-    """Make a `CgroupError` of what the kernel refuses while processes are ended."""
-    try:
-        yield
-    except OSError as error:
-        raise CgroupError("processes", f"can't be ended: {error.strerror}") from error
-
-
-async def _kill_and_remove(cgroup: Cgroup) -> None:
-    if not cgroup.try_remove():
-        cgroup.kill()  # what outlives the first process without a pid namespace
-        await cgroup.remove()
-
-
-def _killed_for_memory(cgroup: Cgroup | None) -> bool:
-    with contextlib.suppress(CgroupError):
-        return cgroup is not None and cgroup.oom_kills() > 0
-    return False
-
-
-def _more_files(config: Config, name: str) -> tuple[str, ...]:
-    """What a later process joins beside its cgroup."""
-    if config.intel_rdt is None:
-        return ()
-    from .intel_rdt import task_files
-
-    return task_files(config.intel_rdt, name)
-
-
-def attachments_of(config: Config, name: str) -> list[Attachment]:
-    """What a container of this config has beside processes and cgroup, in order."""
-    inner: list[Attachment] = []
-    by_kernel = [n for n in config.network if type(n) not in (Loopback, UserNetwork)]
-    if by_kernel:
-        from .network.attach import Networking
-        from .proc.sockets import NetworkHelper
-
-        inner.append(Networking(by_kernel, NetworkHelper()))
-    for network in config.network:
-        if isinstance(network, UserNetwork):
-            from .user_networking import UserNetworking
-
-            inner.append(UserNetworking(network))
-    if config.intel_rdt is not None:
-        from .intel_rdt import IntelRdtGroup
-
-        inner.append(IntelRdtGroup(config.intel_rdt, name))
-    if not config.hooks:
-        return inner
-    from .hooks import PoststopHooks, ProgramHooks
-
-    # The last detached, and the last attached: hooks find all else made, or gone.
-    return [PoststopHooks(config, name), *inner, ProgramHooks(config, name)]
 
 
 def _refuse_limits(cgroup: Cgroup, resources: Resources) -> None:

@@ -9,7 +9,7 @@ from typing import Final
 
 import anyio
 
-from ..attachments import Attachments
+from ..attachments import Attachments, attachments_of
 from ..errors import (
     CgroupBusy,
     ConfigError,
@@ -17,7 +17,6 @@ from ..errors import (
     ContainerNotFound,
     StateError,
 )
-from ..processes import attachments_of
 from ..state import Folder, Record, Remains, Store, is_leftover, status_of
 from .configs import loaded
 

@@ -14,7 +14,7 @@ from ..proc.launch import Arg, Request, checked
 from ..proc.listen import ListenSources
 from ..proc.process import Process
 from ..proc.stdio import DEVNULL, StdioSource, open_stdio
-from ..processes import starting
+from ..runs import starting
 from ..state import MOVES, Record, check_move
 from .inside import KeptProcesses
 from .ledger import Ledger

@@ -31,21 +31,23 @@ ARROWS = {
     **dict.fromkeys(ROOMS, MODELS),
     "statistics": ROOMS | MODELS,
     "watching": {"statistics"} | ROOMS | MODELS,
-    "attachments": set(),
+    "attachments": {"hooks", "intel_rdt", "user_networking"} | ROOMS | MODELS,
+    "runs": ROOMS | MODELS,
     "hooks": ROOMS | MODELS,
     "intel_rdt": ROOMS | MODELS,
     "user_networking": ROOMS | MODELS,
-    "processes": {"watching", "attachments", "user_networking", "isolation"}
+    "processes": {"watching", "attachments", "runs", "user_networking", "isolation"}
     | {"hooks", "intel_rdt"}
     | ROOMS
     | MODELS,
     "isolation": ROOMS | MODELS,
     "hot_mounts": ROOMS | MODELS,
-    "container": {"hot_mounts", "isolation", "processes", "statistics", "watching"}
+    "container": {"hot_mounts", "isolation", "processes", "runs", "statistics"}
+    | {"watching"}
     | {"intel_rdt"}
     | ROOMS
     | MODELS,
-    "runtime": {"attachments", "container", "processes"} | ROOMS | MODELS,
+    "runtime": {"attachments", "container", "processes", "runs"} | ROOMS | MODELS,
     "oci": {"runtime", "container", "cli.attach"} | ROOMS | MODELS,
     "cli": {"runtime", "container", "oci", "checkup"} | ROOMS | MODELS,
     "checkup": ROOMS | MODELS,
