@@ -12,7 +12,7 @@ from .tree import kill_until_none, members
 from .v1.manager import V1Cgroup
 from .v2.manager import V2Cgroup
 
-__all__ = ("inodes", "reopened", "saved")
+__all__ = ("inodes", "let_go", "reopened", "saved")
 
 
 def saved(cgroup: Cgroup) -> dict[str, Any]:
@@ -53,6 +53,13 @@ def reopened(what: Mapping[str, Any], directories: Mapping[str, int | None]) -> 
         again = V2Cgroup(what["directory"], what["controllers"])
     again.paths = dict.fromkeys(what["controllers"], again.directory)
     return again
+
+
+def let_go(cgroup: Cgroup) -> int | None:
+    """Leave it to others; the pid of a child of ours that is to live on with it."""
+    scope = getattr(cgroup, "_scope", None)  # systemd's, which a process keeps alive
+    keeper: int | None = None if scope is None else scope.let_go()
+    return keeper
 
 
 def inodes(cgroup: Cgroup) -> dict[str, int | None]:

@@ -153,6 +153,11 @@ class Scope:
             os.kill(keeper, signal.SIGKILL)  # our own child, not yet waited for
             os.waitpid(keeper, 0)
 
+    def let_go(self) -> int | None:
+        """The pid of that process, which is to live on and is a child of ours."""
+        keeper, self._keeper = self._keeper, None
+        return keeper
+
     async def gone(self, timeout_s: float) -> None:
         """Wait until systemd has removed it; it is never removed by us, because
         systemd would not see it become empty then, and never forget it.

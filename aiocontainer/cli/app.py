@@ -18,6 +18,7 @@ _HOMES: Final = {
     "acting": ("start", "kill", "pause", "resume", "update", "wait", "rm", "gc"),
     "completion": ("completion",),
     "nsinit": ("nsinit",),
+    "keeper": ("keeper",),
 }
 _HOME_OF: Final = {name: home for home, names in _HOMES.items() for name in names}
 

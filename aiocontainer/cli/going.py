@@ -64,7 +64,7 @@ def told(failed: int = FAILED) -> Iterator[None]:
         tell(str(error))
         for note in getattr(error, "__notes__", ()):
             tell(note)
-        leave(_status(error, failed))
+        leave(status_of(error, failed))
     except ChildProcessError as error:
         tell(str(error))
         leave(failed)
@@ -75,7 +75,8 @@ def told(failed: int = FAILED) -> Iterator[None]:
         leave(0)
 
 
-def _status(error: ContainerError, failed: int) -> int:
+def status_of(error: ContainerError, failed: int) -> int:
+    """The exit status for an error of ours."""
     if isinstance(error, ConfigError):
         return 2 if failed == FAILED else failed
     if isinstance(error, ExecError) and failed == OURS:

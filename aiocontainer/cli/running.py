@@ -9,6 +9,7 @@ import click
 
 from .completion import container_argument
 from .going import OURS, go, runtime
+from .keeper import leave_to_keeper, needs_keeper
 from .options import config_of, config_options, process_options, settings_of
 
 if TYPE_CHECKING:
@@ -81,8 +82,7 @@ async def run_command(
       aiocontainer run -m 64MiB --cpus 0.5 --timeout 10 -- python3 task.py
       aiocontainer run -v "$PWD" -w "$PWD" -u "$(id -u)" -- make
       aiocontainer run --overlay /srv/debian -t -- bash
-      aiocontainer run -p 8080:80 --overlay /srv/web -- /bin/server
-      aiocontainer run -d --name web --overlay /srv/web -- /bin/server
+      aiocontainer run -d --name web --overlay /srv/web -p 8080:80 -- /bin/server
       seq 9 | aiocontainer run --report json -- wc -l
     """
     args = command_of(args)
@@ -92,6 +92,8 @@ async def run_command(
         raise click.UsageError("--output needs --detach")
     config = config_of(values, tty=tty)
     if detach:
+        if needs_keeper(config):
+            return leave_to_keeper(name, config, args, output)
         return await _leave_alone(name, config, args, output)
     from .attach import Wiring
 

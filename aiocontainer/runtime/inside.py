@@ -13,7 +13,7 @@ import anyio
 
 from .._sys import pidfd as sys_pidfd
 from ..cgroups import Cgroup, detect, open_cgroup
-from ..cgroups.saved import reopened
+from ..cgroups.saved import let_go, reopened
 from ..config import Config
 from ..errors import StatusError
 from ..plan.users import is_leased, with_mappings_of
@@ -60,6 +60,7 @@ class KeptProcesses(Processes):
         ledger.cgroup = lambda: self.cgroup
         self._gated = gated
         self._was_over = False
+        self._is_let_go = False
         self._living_on: set[Process] = set()
 
     # -- for the program that makes it -------------------------------------------------
@@ -227,12 +228,21 @@ class KeptProcesses(Processes):
                 process.close_streams()
             self.let_go()
 
+    async def destroy(self) -> None:
+        """As `Processes.destroy`; not of one that was given back."""
+        if self._is_let_go:
+            raise StatusError("given back", "destroy it")
+        await super().destroy()
+
     def let_go(self) -> None:
         """Know no more of the container, nor of what was told to live on."""
         self.watching.end()
         for left in (*self._living_on, self.first):
             if left is not None:
                 _keep_to_reap(left)
+        if self.cgroup is not None and (keeper := let_go(self.cgroup)) is not None:
+            _let_go.append(os.pidfd_open(keeper))
+        self._is_let_go = True
         if self._ids is not None:
             self._ids.let_go()
         self.ledger.close()

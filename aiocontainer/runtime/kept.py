@@ -179,6 +179,15 @@ class KeptContainer(Container):
             raise UnsupportedFeature(wanted, "the container has no cgroup")
         return self._processes.cgroup
 
+    async def destroy(self) -> None:
+        """As `Container.destroy`, whoever made it.
+
+        Raises:
+            StatusError: it was given back by `aclose`: load it again.
+            CgroupBusy: something is left in the cgroup (a process in state D).
+        """
+        await super().destroy()
+
     async def aclose(self) -> None:
         """Leave it: `destroy` where it was made here and not detached; otherwise end
         only what was started from here beside its own program."""

@@ -311,6 +311,24 @@ def test_events_are_lines_until_the_end(root, web):
         assert command.wait() == 0
 
 
+@needs("network-namespace")
+def test_one_with_a_published_port_is_kept_in_the_background(root, rootfs):
+    options = ("-d", "--name", WEB, "--rootfs", str(rootfs), "-p", "18080:80")
+    done = run("run", *options, "--", "nonexistent", root=root, own_net=True)
+    assert (done.status, "not found" in done.err) == (127, True)
+    done = run("run", *options, "--", "sleep", "600", root=root, own_net=True)
+    assert (done.status, done.out, done.err) == (0, f"{WEB}\n", "")
+    keeper = Runtime(root).list()[0].owner
+    assert run("exec", WEB, "ls", "/sys/class/net", root=root).out == "eth0\nlo\n"
+    assert run("kill", WEB, root=root).status == 0
+    deadline = time.monotonic() + 10
+    while procfs.read_stat(keeper) is not None and time.monotonic() < deadline:
+        reap()
+        time.sleep(0.002)
+    assert procfs.read_stat(keeper) is None
+    assert os.listdir(root) == []
+
+
 def test_a_detached_one_may_write_to_a_file(root, rootfs, tmp_path):
     path = tmp_path / "output"
     options = ("-d", "--output", str(path), "--rootfs", str(rootfs), "--name", WEB)

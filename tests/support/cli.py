@@ -16,11 +16,16 @@ import struct
 import sys
 import termios
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NoReturn
 
+from aiocontainer._sys import constants, namespaces
+
 from . import procfs, spawners
+
+Prepare = Callable[[], None]
 
 PATIENCE_S = 20.0
 _running: set[int] = set()
@@ -93,9 +98,11 @@ class Command:
         return os.waitstatus_to_exitcode(status)
 
 
-def run(*args: str, root: str, input: bytes = b"", cwd: str = "/") -> Done:
+def run(
+    *args: str, root: str, input: bytes = b"", cwd: str = "/", own_net: bool = False
+) -> Done:
     """Run a command line to its end."""
-    with started(*args, root=root, cwd=cwd) as command:
+    with started(*args, root=root, cwd=cwd, own_net=own_net) as command:
         chunks: dict[str, list[bytes]] = {"out": [], "err": []}
         os.write(command.descriptors["in"], input)  # less than a pipe holds
         os.close(command.descriptors.pop("in"))
@@ -139,10 +146,25 @@ def _reap_once() -> bool:
 
 @contextlib.contextmanager
 def started(
-    *args: str, root: str, tty: bool = False, cwd: str = "/"
+    *args: str, root: str, tty: bool = False, cwd: str = "/", own_net: bool = False
 ) -> Iterator[Command]:
-    """Start a command line, with pipes or a terminal; leaving the block kills it."""
-    command = (_on_terminal if tty else _on_pipes)(args, root, cwd)
+    """Start a command line, with pipes or a terminal; leaving the block kills it.
+
+    Args:
+        args: of the command.
+        root: the state root.
+        tty: a terminal for all three.
+        cwd: working directory.
+        own_net: in a network namespace of its own, which forwards packets.
+    """
+
+    def prepare() -> None:
+        os.chdir(cwd)
+        if own_net:
+            namespaces.unshare(constants.CLONE_NEWNET)
+            Path("/proc/sys/net/ipv4/ip_forward").write_text("1")
+
+    command = (_on_terminal if tty else _on_pipes)(args, root, prepare)
     try:
         yield command
     finally:
@@ -151,12 +173,12 @@ def started(
             os.close(number)
 
 
-def _on_pipes(args: tuple[str, ...], root: str, cwd: str) -> Command:
+def _on_pipes(args: tuple[str, ...], root: str, prepare: Prepare) -> Command:
     pipes = [os.pipe(), os.pipe(), os.pipe()]
     theirs = (pipes[0][0], pipes[1][1], pipes[2][1])
     pid = os.fork()
     if pid == 0:
-        os.chdir(cwd)
+        prepare()
         _be(args, root, theirs)
     for number in theirs:
         os.close(number)
@@ -164,14 +186,14 @@ def _on_pipes(args: tuple[str, ...], root: str, cwd: str) -> Command:
     return Command(pid, ours)
 
 
-def _on_terminal(args: tuple[str, ...], root: str, cwd: str) -> Command:
+def _on_terminal(args: tuple[str, ...], root: str, prepare: Prepare) -> Command:
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 90, 0, 0))
     pid = os.fork()
     if pid == 0:
         os.setsid()
         fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
-        os.chdir(cwd)
+        prepare()
         _be(args, root, (slave, slave, slave))
     os.close(slave)
     return Command(pid, {"in": master, "out": master, "err": master})
