@@ -41,11 +41,16 @@ GATEWAY = "10.77.7.254" if kind == "pasta" else "10.0.2.2"
 async def answer(stream):
     async with stream:
         await stream.send(b"from the host\\n")
+        try:
+            await stream.receive()  # until the other side has it, and closes
+        except (anyio.EndOfStream, anyio.BrokenResourceError):
+            pass
 
 async def ask(container, address, port, patience=5):
-    script = f"nc -w {patience} {address} {port} </dev/null"
+    # Not half closed at once: pasta of 2023 then sends what it got again and again.
+    script = f"sleep 0.3 | nc -w {patience} {address} {port}"
     result = await container.run(["sh", "-c", script], timeout=10)
-    return result.stdout.decode()
+    return result.stdout.decode().partition("\\n")[0]
 
 async def main():
     found = {}
@@ -117,7 +122,7 @@ kernel = needs("root", "mount-namespace", "user-namespace", "network-namespace")
 @kernel
 @pytest.mark.covers("networks without privileges")
 def test_what_the_host_reaches_can_be_reached(life: dict[str, Any]) -> None:
-    assert life["outside"] == "from the host\n"
+    assert life["outside"] == "from the host"
 
 
 @kernel
@@ -125,7 +130,7 @@ def test_the_hosts_loopback_is_out_of_reach_unless_permitted(
     life: dict[str, Any],
 ) -> None:
     assert life["loopback"] == ""
-    assert life["permitted"] == "from the host\n"
+    assert life["permitted"] == "from the host"
 
 
 @kernel
