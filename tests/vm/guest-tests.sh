@@ -34,5 +34,9 @@ elif [ $# -eq 0 ]; then
     tests/kernel/test_{container_events,events_on_request}.py \
     tests/kernel/test_{hogs,labels,lifecycle,process_stdio,program_killed,runs}.py \
     tests/kernel/test_rootless_delegated.py tests/security/test_s08_*.py
+  # Of the others in that file cgroups are no concern.
+  runtime=tests/kernel/test_runtime.py::test
+  set -- "$@" "${runtime}_a_scope_of_systemd_outlives_its_program_and_goes_in_the_end" \
+    "${runtime}"_{a_loaded_container_has_the_whole_api,another_program_may_begin_it}
 fi
 exec python3 -m pytest -v --tb=short --timeout=90 -p no:cacheprovider --durations=15 "$@"
