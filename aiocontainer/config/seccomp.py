@@ -1,6 +1,7 @@
 """Seccomp: which system calls a process may make."""
 
 import sys
+from collections.abc import Iterable
 from typing import Annotated, Any, Final, Literal, Self, TypeAlias
 
 from pydantic import AfterValidator, ConfigDict, Field, Strict, model_validator
@@ -133,6 +134,17 @@ class Seccomp(Model):
 
         return cls(**translate(profile))
 
+    def to_oci(self, capabilities: Iterable[str] = ()) -> dict[str, Any]:
+        """The ``linux.seccomp`` of an OCI document that means the same on this machine,
+        for a process whose bounding set is ``capabilities``. `from_docker` reads it.
+
+        Raises:
+            UnsupportedFeature: OCI has no words for it.
+        """
+        from .oci.write_seccomp import write_seccomp
+
+        return write_seccomp(self.model_dump(), frozenset(capabilities))
+
     @model_validator(mode="after")
     def _bpf_is_all(self) -> Self:
         if self.bpf is None:
@@ -171,11 +183,11 @@ _OF_EXEC: Final = frozenset({"execve", "execveat", "exit_group"})
 # What a child calls between loading its filter and its exec, where no_new_privs is off:
 # the filter then has to come before the privileges go.
 _AFTER_EARLY_LOAD: Final = """
-    accept accept4 access brk capset chdir close close_range dup2 dup3 faccessat faccessat2 fcntl
-    fcntl64 getcwd getpid getsockname mmap mmap2 mremap munmap newfstatat fstatat64
-    pidfd_open prctl prlimit64 recv recvfrom rt_sigprocmask rt_sigreturn send sendmsg
-    sendto setgroups setgroups32 setresgid setresgid32 setresuid setresuid32 stat stat64
-    statx umask write
+    accept accept4 access brk capset chdir close close_range dup2 dup3 faccessat
+    faccessat2 fcntl fcntl64 fstatat64 getcwd getpid getsockname mmap mmap2 mremap
+    munmap newfstatat pidfd_open prctl prlimit64 recv recvfrom rt_sigprocmask
+    rt_sigreturn send sendmsg sendto setgroups setgroups32 setresgid setresgid32
+    setresuid setresuid32 stat stat64 statx umask write
 """
 _OF_PRIVILEGES: Final = frozenset(_AFTER_EARLY_LOAD.split())
 
