@@ -108,11 +108,12 @@ class Watching:
         meter = ContainerMeter(cgroup, pid, only, keeps=True)
 
         def read() -> ContainerStats:
-            was_over = self._over
-            if self._first is not None:
-                self._first.look()  # nobody else may be waiting for its end
-            if self._over and not was_over:
-                raise OSError(errno.ENODEV, "the last sample has been taken")
+            # Nobody else may be waiting for its end. Not while that is dealt with: its
+            # status can be had once only.
+            if self._first is not None and not self._over:
+                self._first.look()
+                if self._over:
+                    raise OSError(errno.ENODEV, "the last sample has been taken")
             return meter.read()
 
         sampler = Sampler(read, interval_s, release=meter.release)

@@ -136,6 +136,18 @@ async def test_samples_end_with_a_last_one_that_has_the_whole_truth(config):
 
 
 @pytest.mark.covers("statistics of interfaces")
+async def test_an_end_that_a_sample_is_taken_for_is_collected_and_told_once(config):
+    async with Container(config) as container:
+        first = await container.start(["sh", "-c", "read x; exit 3"], stdin=PIPE)
+        samples, events = container.watch_stats(interval=0.02), container.events()
+        await anext(samples)
+        await first.stdin.aclose()
+        assert await first.wait() == 3
+        told = await collect(events)
+        assert [(type(e), e.returncode) for e in told] == [(Exit, 3)]
+        assert (await collect(samples))[-1].last
+
+
 async def test_a_sample_has_the_interfaces_of_the_container(config):
     async with Container(config) as container:
         await container.start(["sleep", "60"])
