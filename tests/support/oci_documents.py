@@ -5,7 +5,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-__all__ = ("SAMPLES", "minimal", "sample", "with_field")
+from aiocontainer import run
+from aiocontainer.config.bundle import Bundle
+
+__all__ = ("SAMPLES", "document", "minimal", "said", "sample", "with_field")
 
 FOLDER = Path(__file__).parents[1] / "data/oci"
 
@@ -45,3 +48,25 @@ def with_field(path: str, value: Any, document: Any = None) -> dict[str, Any]:
     else:
         at[last] = value
     return whole
+
+
+def document(rootfs: Path, command: str) -> dict[str, Any]:
+    """What ``runc spec`` writes, with a root and a command."""
+    whole = copy.deepcopy(sample("runc-spec"))
+    whole["root"] = {"path": str(rootfs), "readonly": True}
+    whole["process"] |= {"terminal": False, "args": ["sh", "-c", command]}
+    whole["process"]["capabilities"] = {
+        name: ["CAP_KILL", "CAP_CHOWN"]
+        for name in ("bounding", "effective", "permitted")
+    }
+    whole["hostname"] = "box"
+    return whole
+
+
+async def said(whole: dict[str, Any]) -> str:
+    """What the program of a document prints."""
+    bundle = Bundle.read(whole)
+    assert bundle.process is not None
+    result = await run(bundle.config, bundle.process.args, timeout=20)
+    assert result.stderr == b"", result.stderr
+    return result.stdout.decode().strip()
