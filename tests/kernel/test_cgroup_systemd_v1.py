@@ -106,6 +106,7 @@ async def test_a_name_that_is_taken_is_refused_and_its_owner_unharmed(
     assert property_of(group, "ActiveState") == "active"
 
 
+@pytest.mark.covers("systemd on v1", where="guest")
 async def test_a_container_has_a_scope_for_its_life(rootfs: Path) -> None:
     config = Config(rootfs=rootfs, pids=32, cgroup={"mode": "systemd"})
     async with Container(config) as container:

@@ -175,6 +175,5 @@ NOT_THERE: dict[str, str] = {
         "the kernel counts by hierarchy since 5.11: true is what happens, false is"
         " refused"
     ),
-    "systemd on v1": "cgroup v1 of a machine with systemd is used without it",
 }
 """What isn't acted on, and why."""
