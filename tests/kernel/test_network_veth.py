@@ -1,10 +1,13 @@
 """Pairs of interfaces, and routes: what a config says of them the kernel says, too."""
 
 import json
+import signal
 
+import anyio
 import pytest
 
 from aiocontainer import Config, Container, NetworkError, Route, Veth, run
+from aiocontainer.proc import sockets
 from tests.support import leaks
 from tests.support.capabilities import needs
 from tests.support.networks import (
@@ -148,8 +151,6 @@ SINK = "cat >/dev/null"
 
 
 async def send_to(address, size):
-    import anyio
-
     with anyio.fail_after(5):
         while True:
             try:
@@ -229,3 +230,56 @@ async def test_the_program_of_the_caller_stays_where_it_is(rootfs):
     async with Container(Config(rootfs=rootfs, network=Veth())) as container:
         await container.run(["true"])
     assert json.loads(ip("-json", "address")) == before
+
+
+# -- the process that waits for the kernel ---------------------------------------------
+
+
+@pytest.fixture
+def relays(monkeypatch):
+    """Called with the pidfd of each relay, once it runs."""
+    seen = []
+    start = sockets.Relay.start
+
+    async def started(self, pidfd):
+        await start(self, pidfd)
+        for act in seen:
+            act(self._pidfd)
+
+    monkeypatch.setattr(sockets.Relay, "start", started)
+    return seen
+
+
+async def test_a_lost_relay_is_an_error_and_the_next_one_cleans_up(rootfs, relays):
+    left = [None]
+
+    def kill_the_first(pidfd):
+        if left:
+            left.pop()
+            signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+
+    relays.append(kill_the_first)
+    with pytest.raises(NetworkError, match=r"relay has ended|Broken pipe|reset"):
+        await run(Config(rootfs=rootfs, network=Veth()), ["true"])
+    assert links() == set()
+    assert (await run(Config(rootfs=rootfs, network=Veth()), ["true"])).returncode == 0
+
+
+async def test_the_event_loop_goes_on_while_the_kernel_takes_its_time(rootfs, relays):
+    relays.append(lambda pidfd: signal.pidfd_send_signal(pidfd, signal.SIGSTOP))
+    ticks = []
+
+    async def tick():
+        for _ in range(20):
+            await anyio.sleep(0.005)
+            ticks.append(None)
+        for pidfd in stopped:
+            signal.pidfd_send_signal(pidfd, signal.SIGCONT)
+        relays.clear()
+
+    stopped = []
+    relays.append(stopped.append)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(tick)
+        await run(Config(rootfs=rootfs, network=Veth()), ["true"])
+        assert len(ticks) == 20
