@@ -5,31 +5,18 @@ from __future__ import annotations
 import os
 import re
 import secrets
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal, Self, TypeAlias, Unpack
+from typing import TYPE_CHECKING, Literal, Self, Unpack
 
 import anyio
 
-from .cgroups import CGroup, Cgroup
-from .config import Config, Mount, ProcessChanges, Resources, override
+from .cgroups import CGroup
+from .config import Config, Mount, ProcessChanges, override
 from .config.base import StrPath
-from .config.units import parse_size
-from .errors import ConfigError, StatusError, UnsupportedFeature
+from .errors import ConfigError
 from .hot_mounts import HotMounts
 from .isolation import Isolation, isolation_of
-from .notify import (
-    Event,
-    EventStream,
-    MemoryPressure,
-    MemoryThreshold,
-    Oom,
-    Pressure,
-    PressureLevel,
-    PressureResource,
-    Sampler,
-    StallTrigger,
-)
 from .proc.capture import Overflow
 from .proc.handing_over import Receivers, connect_receivers
 from .proc.launch import Arg, checked
@@ -41,16 +28,13 @@ from .proc.stdio import DEVNULL, PIPE, StdioSource, open_stdio
 from .proc.syscalls import Decide, serving
 from .processes import Processes
 from .runs import starting
-from .statistics import ContainerStats, StatsField, sample
+from .supervised import Status, Supervised, checked_size
 
 if TYPE_CHECKING:
-    from .intel_rdt import RdtStats
     from .network.parts import NetworkStatus
 
-Status: TypeAlias = Literal["created", "running", "paused", "checkpointed", "stopped"]
 
-
-class Container:
+class Container(Supervised):
     """A container: made when its first process starts, gone when the block is left.
 
     The first process that is `start`ed is the container's own program: pid 1, whose end
@@ -212,7 +196,7 @@ class Container:
 
         Cancelling kills it and its descendants, and nothing else in the container.
         """
-        limit = None if max_output is None else _checked_size("max_output", max_output)
+        limit = None if max_output is None else checked_size("max_output", max_output)
         if input is not None:
             stdin = PIPE
         began = anyio.current_time()
@@ -331,190 +315,6 @@ class Container:
     def _hot_mounts(self) -> HotMounts:
         return HotMounts(self.config)
 
-    # -- limits and figures ----------------------------------------------------
-
-    def rdt_stats(self) -> dict[str, RdtStats]:
-        """Its share of caches and memory bandwidth, by cache domain:
-        ``{"mon_L3_00": RdtStats(...)}``. Empty without ``intel_rdt`` in its config, or
-        where its class is shared and nothing monitors it alone.
-
-        Raises:
-            UnsupportedFeature: this machine has no resctrl.
-        """
-        if self.config.intel_rdt is None:
-            return {}
-        from .intel_rdt import read_rdt_stats
-
-        return read_rdt_stats(self.config.intel_rdt, self.id)
-
-    async def pause(self) -> None:
-        """Stop every process, confirmed by the kernel on return; paused is fine.
-
-        Cancelled or failed, all of them go on.
-
-        Raises:
-            StatusError: the container isn't running.
-            UnsupportedFeature: it has no cgroup that can be frozen.
-            CgroupError: not all could be stopped in time.
-        """
-        cgroup = self._grouped("pause")
-        await cgroup.freeze()
-        self._processes.watching.froze(cgroup, frozen=True)
-
-    async def resume(self) -> None:
-        """Let every process go on, confirmed by the kernel on return.
-
-        Raises:
-            StatusError: the container isn't running.
-            UnsupportedFeature: it has no cgroup.
-        """
-        cgroup = self._grouped("resume")
-        await cgroup.thaw()
-        self._processes.watching.froze(cgroup, frozen=False)
-
-    async def stats(self) -> ContainerStats:
-        """Everything that is counted of the container, now. Doesn't wait.
-
-        Raises:
-            StatusError: the container isn't running.
-            UnsupportedFeature: it has no cgroup.
-        """
-        cgroup = self._grouped("read statistics")
-        return sample(cgroup, self._processes.network_pid)
-
-    async def set(self, resources: Resources, *, may_kill: bool = False) -> None:
-        """Change limits. Fields that are ``None`` stay as they are.
-
-        Args:
-            resources: the new limits.
-            may_kill: let a memory limit below what is in use kill processes.
-
-        Raises:
-            StatusError: the container isn't running.
-            ControllerMissing: nothing was changed.
-            CgroupError: refused, or it would kill; the old values are back.
-        """
-        cgroup = self._grouped("change limits")
-        await cgroup.aupdate(resources, may_kill=may_kill)
-
-    def watch_stats(
-        self, interval: float = 1.0, *, only: Collection[StatsField] | None = None
-    ) -> Sampler[ContainerStats]:
-        """Statistics every ``interval`` seconds, as an async iterator of `Sample`.
-
-        The schedule is fixed: no drift, and no burst after a stall. A reader that is
-        late is told how many samples it missed. The last sample is taken when the
-        container ends; then the iterator ends. Errors as `stats`.
-
-        While it waits its files are kept open (some twenty descriptors), as long as
-        half of what the program may have are free.
-
-        Args:
-            interval: seconds, at least 0.001.
-            only: fields of `ContainerStats` that are wanted, as ``("cpu", "memory")``;
-                the others are not read.
-        """
-        cgroup = self._grouped("read statistics")
-        pid = self._processes.network_pid
-        return self._processes.watching.samples(cgroup, pid, interval, only)
-
-    # -- events ----------------------------------------------------------------
-
-    def events(
-        self,
-        *,
-        pressure: PressureLevel | None = None,
-        stalls: Iterable[StallTrigger] = (),
-        thresholds: Iterable[int | str] = (),
-    ) -> EventStream[Event]:
-        """All that happens from now on, as an async iterator of records for ``match``.
-
-        `Oom`, `Exit`, `PidsMax`, `Paused`, `Resumed`, `MemoryHigh` and so on, as far as
-        the kernel tells. An `Oom` comes before the `Exit` that it caused. Ends with the
-        container. Of a slow reader's the oldest are dropped and counted, but never an
-        `Oom` or an `Exit`. Watching begins before this returns.
-
-        Args:
-            pressure: also when memory is hard to come by, as `pressure_events`.
-            stalls: also when processes stall for want of something, as `stall_events`.
-            thresholds: also when memory use crosses one, as `threshold_events`.
-
-        Raises:
-            StatusError: there is no process yet.
-            ConfigError: figures out of range.
-            CgroupError: it can't be watched.
-            UnsupportedFeature: the container's cgroup doesn't tell what is asked for.
-        """
-        self._running("watch events")
-        sizes = [_checked_size("threshold", size) for size in thresholds]
-        return self._processes.watching.events(
-            self._processes.cgroup, pressure, stalls, sizes
-        )
-
-    def oom_events(self) -> EventStream[Oom]:
-        """Kills for want of memory, counted by the kernel; otherwise as `events`.
-
-        Raises:
-            UnsupportedFeature: the container has no cgroup.
-        """
-        return self._processes.watching.oom_events(self._grouped("watch events"))
-
-    def pressure_events(
-        self, level: PressureLevel = "medium"
-    ) -> EventStream[MemoryPressure | Pressure]:
-        """Memory is hard to come by, at ``level`` or above.
-
-        On cgroup v1 the kernel has trouble to reclaim it (`MemoryPressure`); v2 doesn't
-        tell that, but that processes stall for it (`Pressure`): some of them 5 % of the
-        time (``"low"``), 15 % (``"medium"``), or all of them 15 % (``"critical"``).
-
-        Raises:
-            UnsupportedFeature: the container has no memory controller, or PSI is off.
-        """
-        cgroup = self._grouped("watch events")
-        return self._processes.watching.memory_pressure(cgroup, level)
-
-    def threshold_events(self, threshold: int | str) -> EventStream[MemoryThreshold]:
-        """Memory use crosses ``threshold`` (bytes, or ``"64MiB"``), up or down (v1).
-
-        Raises:
-            UnsupportedFeature: the container's cgroup is v2.
-        """
-        cgroup = self._grouped("watch events")
-        size = _checked_size("threshold", threshold)
-        return self._processes.watching.memory_threshold(cgroup, size)
-
-    def stall_events(
-        self,
-        resource: PressureResource = "memory",
-        kind: Literal["some", "full"] = "some",
-        *,
-        stall_us: int = 100_000,
-        window_us: int = 2_000_000,
-    ) -> EventStream[Pressure]:
-        """Processes stalled for want of ``resource``: a PSI trigger, on cgroup2.
-
-        Args:
-            resource: ``cpu``, ``memory`` or ``io``.
-            kind: ``some`` process stalled, or all at once (``full``).
-            stall_us: for at least this long in total,
-            window_us: within this window, 0.5 to 10 s, in microseconds.
-
-        Raises:
-            ConfigError: figures out of range.
-            UnsupportedFeature: the container's cgroup has no pressure files.
-        """
-        cgroup = self._grouped("watch events")
-        trigger = StallTrigger(resource, kind, stall_us, window_us)
-        return self._processes.watching.stalls(cgroup, trigger)
-
-    def _grouped(self, wanted: str) -> Cgroup:
-        if self.status() not in ("running", "paused"):
-            raise StatusError(self.status(), wanted)
-        if self._processes.cgroup is None:
-            raise UnsupportedFeature(wanted, "the container has no cgroup")
-        return self._processes.cgroup
-
     # -- ending ----------------------------------------------------------------
 
     def signal(self, number: int) -> None:
@@ -544,24 +344,12 @@ class Container:
         """
         await self._processes.destroy()
 
-    def _running(self, wanted: str) -> Process:
-        if self._processes.first is None:
-            raise StatusError("created", wanted)
-        return self._processes.first
-
 
 def _check_dev(config: Config) -> None:
     """The notification socket is to be gone with the container."""
     mounts = (*config.system_mounts, *config.mounts)
     if not any(m.destination == "/dev" and m.type == "tmpfs" for m in mounts):
         raise ConfigError("sd_notify", "needs a tmpfs on the container's /dev")
-
-
-def _checked_size(field: str, size: int | str) -> int:
-    try:
-        return parse_size(size)
-    except ConfigError as error:
-        raise ConfigError(field, error.reason) from None
 
 
 def _checked_id(id: str) -> str:

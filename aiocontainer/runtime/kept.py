@@ -8,7 +8,7 @@ from typing import Literal, Unpack
 from ..cgroups import Cgroup
 from ..config import Config, ProcessChanges, override
 from ..config.base import StrPath
-from ..container import Container, Status
+from ..container import Container
 from ..errors import StatusError, UnsupportedFeature
 from ..proc.launch import Arg, Request, checked
 from ..proc.listen import ListenSources
@@ -16,6 +16,7 @@ from ..proc.process import Process
 from ..proc.stdio import DEVNULL, StdioSource, open_stdio
 from ..runs import starting
 from ..state import MOVES, Record, check_move
+from ..supervised import Status
 from .inside import KeptProcesses
 from .ledger import Ledger
 

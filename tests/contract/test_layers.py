@@ -42,12 +42,13 @@ ARROWS = {
     | MODELS,
     "isolation": ROOMS | MODELS,
     "hot_mounts": ROOMS | MODELS,
-    "container": {"hot_mounts", "isolation", "processes", "runs", "statistics"}
-    | {"watching"}
-    | {"intel_rdt"}
+    "supervised": {"processes", "statistics", "intel_rdt"} | ROOMS | MODELS,
+    "container": {"hot_mounts", "isolation", "processes", "runs", "supervised"}
     | ROOMS
     | MODELS,
-    "runtime": {"attachments", "container", "processes", "runs"} | ROOMS | MODELS,
+    "runtime": {"attachments", "container", "processes", "runs", "supervised"}
+    | ROOMS
+    | MODELS,
     "oci": {"runtime", "container", "cli.attach"} | ROOMS | MODELS,
     "cli": {"runtime", "container", "oci", "checkup"} | ROOMS | MODELS,
     "checkup": ROOMS | MODELS,
