@@ -123,7 +123,7 @@ def _file_systems(machine: Machine) -> Iterator[Finding]:
     if sysfs.works:
         yield Finding("sysfs", True, "can be mounted")
     else:
-        cure = "nothing: containers without network namespace show the host's"
+        cure = "none is needed: containers show the one that is seen here, read-only"
         yield Finding("sysfs", False, _said(sysfs), over.replace("proc", "sys"), cure)
     overlay = probes.get("overlay", _UNKNOWN)
     if overlay.works:

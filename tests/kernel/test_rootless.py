@@ -319,6 +319,28 @@ print(render(doctor()))
 """
 
 
+COVERED = (
+    HEAD
+    + """
+async def main():
+    script = "grep -c . /sys/kernel/mm/covered; echo x >/sys/power/state; ls /sys/class"
+    result = await run(Config(rootfs=sys.argv[1]), ["sh", "-c", script])
+    tell(said=(result.stdout + result.stderr).decode())
+
+anyio.run(main)
+"""
+)
+
+
+def test_where_no_sysfs_is_to_be_had_the_hosts_is_shown_readonly(rootfs: Path) -> None:
+    # As in a container: a part of it is covered, and stays so.
+    cover = "mount -t tmpfs none /sys/kernel/mm; echo x >/sys/kernel/mm/covered"
+    said = found_as(COVERED, str(rootfs), before=[cover])["said"].split()
+    assert said[0] == "1"
+    assert "net" in said
+    assert "Read-only" in said or "denied" in " ".join(said)
+
+
 def stand_in(folder: Path, script: str) -> list[str]:
     """Commands that put a script in the place of newgidmap(1)."""
     path = folder / "newgidmap"

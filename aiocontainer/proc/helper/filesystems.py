@@ -40,7 +40,12 @@ def mount_filesystem(
     if kind == b"tmpfs" and not any(key == b"mode" for key, _ in options):
         mode = os.fstat(target).st_mode & 0o7777
         options = (*options, (b"mode", b"%o" % mode))
-    mount = mounts.new_filesystem(kind, options, 0 if copy_up else attributes)
+    try:
+        mount = mounts.new_filesystem(kind, options, 0 if copy_up else attributes)
+    except PermissionError:
+        if kind != b"sysfs" or context.report >= 0:
+            raise
+        mount = _sysfs_of_the_host(attributes)
     if copy_up:
         copy.tree(target, mount)
         mounts.set_attributes(mount, attributes)
@@ -49,6 +54,16 @@ def mount_filesystem(
     mounts.attach(mount, target)
     os.close(target)
     os.close(mount)
+
+
+def _sysfs_of_the_host(attributes: int) -> int:
+    """The one that is seen here, read-only: a user namespace gets none of its own where
+    that has parts covered, as in a container (mount_too_revealing in fs/namespace.c).
+    """
+    tree = mounts.clone_tree_at(b"/sys", recursive=True)
+    mounts.set_attributes(tree, propagation=c.MS_PRIVATE, recursive=True)
+    mounts.set_attributes(tree, attributes | c.MOUNT_ATTR_RDONLY, recursive=True)
+    return tree
 
 
 def change_propagation(
