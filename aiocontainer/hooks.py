@@ -85,15 +85,16 @@ class PoststopHooks:
         """Nothing."""
 
     async def detach(self) -> None:
-        """Run each once; a failure is logged only."""
+        """Run each to its end; a failure is logged only."""
         while self._left:
-            hook = self._left.pop(0)
+            hook = self._left[0]
             if hook.timeout is None:
                 hook = hook.model_copy(update={"timeout": _POSTSTOP_S})
             try:
                 await run_hook("poststop", hook, self._state, self._directory)
             except ContainerError as error:
                 _log(error)
+            self._left.pop(0)  # not before: cut short, it is run again
 
 
 async def run_hook(kind: str, hook: Hook, state: bytes, directory: str) -> None:
