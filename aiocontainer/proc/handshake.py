@@ -249,6 +249,7 @@ def _take(
             _send(pipe, init_pipe.GO, progress)
         case init_pipe.INTERMEDIATE:
             progress.intermediates.append(received)
+            progress.has_begun = True
         case init_pipe.SENDER:
             progress.intermediates.append(received)
             progress.sender = received
