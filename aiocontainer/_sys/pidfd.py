@@ -18,7 +18,6 @@ from .libc import call, syscall
 from .procstat import read_stat
 
 _P_PIDFD = 3
-_PF_EXITING = 0x4  # include/linux/sched.h; in /proc/<pid>/stat as "flags"
 _waitid = syscall(c.number("waitid"), c_int, c_uint, c_void_p, c_int, c_void_p)
 
 # struct pidfd_info up to exit_code (include/uapi/linux/pidfd.h, Linux 6.15).
@@ -120,12 +119,8 @@ def is_exiting(pid: int) -> bool:
 
     Pid 1 of a pid namespace can stay so for long; its namespaces are gone then.
     """
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            fields = file.read().rpartition(b")")[2].split()
-    except OSError:
-        return True
-    return bool(int(fields[6]) & _PF_EXITING)
+    stat = read_stat(pid)
+    return stat is None or stat.is_over
 
 
 def _status_of_reaped(pidfd: int) -> int | None:

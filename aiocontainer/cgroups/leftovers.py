@@ -8,9 +8,9 @@ import uuid
 from collections.abc import Iterator
 from typing import Final
 
+from .._sys.procstat import pid_namespace, read_stat
 from .base import PARENT
 from .detect import Layout, detect
-from .files import read_optional
 from .open import parents_of
 from .tree import kill_until_none, members, prune, remove_soon
 from .v1 import freezer
@@ -25,11 +25,8 @@ def owned_name() -> str:
     """A name that nobody has, and that tells whose it is: pid namespace, pid in it,
     and start time."""
     pid = os.getpid()
-    return f"group-{_namespace()}-{pid}-{_start_ticks(pid)}-{uuid.uuid4().hex[:8]}"
-
-
-def _namespace() -> int:
-    return os.stat("/proc/self/ns/pid").st_ino
+    number = f"{pid_namespace()}-{pid}-{_start_ticks(pid)}"
+    return f"group-{number}-{uuid.uuid4().hex[:8]}"
 
 
 def owner_is_alive(name: str) -> bool | None:
@@ -39,21 +36,15 @@ def owner_is_alive(name: str) -> bool | None:
     A pid alone doesn't tell: it may be another program's by now.
     """
     found = _NAME.match(name)
-    if found is None or int(found[1]) != _namespace():
+    if found is None or int(found[1]) != pid_namespace():
         return None
     return _start_ticks(int(found[2])) == int(found[3])
 
 
 def _start_ticks(pid: int) -> int | None:
     """When a process was started, in clock ticks since boot; ``None`` if it is gone."""
-    try:
-        text = read_optional(f"/proc/{pid}/stat")
-    except ProcessLookupError:
-        return None
-    if text is None:
-        return None
-    # The name may have spaces and brackets in it: only the last bracket ends it.
-    return int(text.rpartition(")")[2].split()[19])
+    stat = read_stat(pid)
+    return None if stat is None else stat.start_ticks
 
 
 async def collect(layout: Layout | None = None) -> list[str]:
