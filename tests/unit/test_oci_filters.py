@@ -12,6 +12,7 @@ from aiocontainer.errors import UnsupportedFeature
 from aiocontainer.plan.filters import compile_filter
 
 from ..support.bpf import run as run_filter
+from ..support.oci_documents import with_field
 
 
 def ways(seccomp: Seccomp, caps: frozenset[str], calls: list[Any]) -> list[int]:
@@ -99,3 +100,36 @@ def test_a_rule_hidden_by_an_earlier_one_is_not_written() -> None:
     assert seccomp["seccomp"]["syscalls"] == [
         {"names": ["write"], "action": "SCMP_ACT_ALLOW"}
     ]
+
+
+READ_5 = [{"index": 0, "value": 5, "op": "SCMP_CMP_EQ"}]
+
+
+@pytest.mark.parametrize("late", [True, False])
+@pytest.mark.parametrize(
+    ("conditional", "plain", "stays"),
+    [
+        # Where the common runtimes would refuse all, no condition permits some.
+        ("ALLOW", "KILL_PROCESS", False),
+        ("LOG", "TRAP", False),
+        ("KILL_PROCESS", "ALLOW", True),
+        ("ALLOW", "ALLOW", True),
+    ],
+)
+def test_a_rule_without_conditions_is_not_weakened_by_one_with_some(
+    conditional: str, plain: str, stays: bool, late: bool
+) -> None:
+    rules = [
+        {"names": ["read"], "action": f"SCMP_ACT_{conditional}", "args": READ_5},
+        {"names": ["read", "write"], "action": f"SCMP_ACT_{plain}"},
+    ]
+    document = with_field(
+        "linux.seccomp",
+        {
+            "defaultAction": "SCMP_ACT_ERRNO",
+            "syscalls": list(reversed(rules)) if late else rules,
+        },
+    )
+    found = Config.from_oci(document).seccomp
+    assert found is not None
+    assert len(found.syscalls) == 1 + stays
