@@ -17,7 +17,8 @@ LIVES ?= 10000
 SUFFIX := $(if $(filter-out python3,$(PYTHON)),-$(notdir $(PYTHON)))
 VENV ?= .venv$(SUFFIX)
 PY := $(VENV)/bin/python
-PACKAGES := gcc libc6-dev python3-dev python3-venv libcap-dev libseccomp2 busybox-static make
+PACKAGES := gcc libc6-dev python3-dev python3-venv libcap-dev libseccomp2 busybox-static make \
+  iproute2
 BENCH_PACKAGES := runc crun bubblewrap
 ENGINE_PACKAGES := podman conmon docker.io containerd
 VM_PACKAGES := mmdebstrap debian-archive-keyring e2fsprogs zstd
