@@ -88,6 +88,13 @@ BIND = {"destination": "/v", "source": "/srv/v", "type": "bind"}
     [
         ({"rootfs": Rootfs.host()}, "rootfs"),
         ({"rootfs": Rootfs.overlay("/a")}, "rootfs"),
+        (
+            {
+                "rootfs": Rootfs.directory("/a", idmap=True),
+                "namespaces": {"user": "/proc/1/ns/user"},
+            },
+            "rootfs.idmap",
+        ),
         ({"user": "app"}, "user"),
         ({"user": "5"}, "user"),
         ({"user": "5:staff"}, "user"),

@@ -97,6 +97,8 @@ def _refuse_the_rest(config: Mapping[str, Any]) -> None:
 def _root(rootfs: Mapping[str, Any]) -> dict[str, Any]:
     if rootfs["kind"] != "directory":
         raise _no_word("rootfs", f"OCI knows directories only, not {rootfs['kind']}")
+    if rootfs["idmap"]:
+        raise _no_word("rootfs.idmap")
     return {"path": rootfs["path"], "readonly": rootfs["readonly"]}
 
 
