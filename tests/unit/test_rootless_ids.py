@@ -233,7 +233,7 @@ def test_a_helper_that_cant_be_executed_is_an_error() -> None:
         id_maps.write(1, ((b"/nonexistent/newuidmap",),))
 
 
-def test_helpers_run_one_after_the_other_as_far_as_all_is_well() -> None:
+def test_all_helpers_have_ended_when_one_has_failed() -> None:
     id_maps.write(0, ((b"/bin/sleep",), (b"/bin/true", b"0", b"1")))
     with pytest.raises(PermissionError, match="failed without a word"):
-        id_maps.write(0, ((b"/bin/false",), (b"/bin/sleep",)))
+        id_maps.write(0, ((b"/bin/false",), (b"/bin/sleep", b"0.05")))

@@ -24,29 +24,35 @@ _WORDS_BYTES = 512
 
 
 def write(pid: int, commands: tuple[tuple[bytes, ...], ...]) -> None:
-    """Run each command for the child ``pid``, one after the other.
+    """Run the commands for the child ``pid``, all at once; returns when all have ended.
 
     Raises:
         OSError: one failed (its own words are the reason), or took 10 seconds.
     """
     null = call("open", os.open, b"/dev/null", os.O_RDWR | os.O_CLOEXEC)
-    words = call("memfd_create", os.memfd_create, "id-maps", os.MFD_CLOEXEC)
+    running: list[tuple[bytes, int, int]] = []
+    failed: OSError | None = None
     try:
         for path, *arguments in commands:
-            _run(path, [path, b"%d" % pid, *arguments], null, words)
+            words = call("memfd_create", os.memfd_create, "id-maps", os.MFD_CLOEXEC)
+            running.append((path, -1, words))
+            child, pidfd = namespaces.clone(0)
+            if child == 0:
+                _execute(path, [path, b"%d" % pid, *arguments], null, words)
+            running[-1] = (path, pidfd, words)
     finally:
-        os.close(words)
+        for path, pidfd, words in running:
+            try:
+                if pidfd >= 0:
+                    _await(path, pidfd, words)
+                    os.close(pidfd)
+            except OSError as error:
+                os.close(pidfd)
+                failed = failed or error
+            os.close(words)
         os.close(null)
-
-
-def _run(path: bytes, arguments: list[bytes], null: int, words: int) -> None:
-    child, pidfd = namespaces.clone(0)
-    if child == 0:
-        _execute(path, arguments, null, words)
-    try:
-        _await(path, pidfd, words)
-    finally:
-        os.close(pidfd)
+    if failed is not None:
+        raise failed
 
 
 def _execute(path: bytes, arguments: list[bytes], null: int, words: int) -> NoReturn:
