@@ -22,8 +22,6 @@ pytestmark = [
 ]
 
 TIMES = 1000 if os.environ.get("AIOCONTAINER_SWEEP") == "full" else 30
-LIFE_S = 0.12
-"""About how long a program of the sweep takes to get to its detached container."""
 
 HEAD = """
 import asyncio, os, signal, sys
@@ -234,6 +232,7 @@ async def main(name):
                                       ["sh", "-c", script], detach=True)
         await living.start()
         await living.aclose()
+        print("living")
 
 for line in sys.stdin:
     pid = os.fork()
@@ -268,6 +267,24 @@ async def collect_all(root):
     return collected, [each.id for each in living]
 
 
+def killed(factory, name, delay_s):
+    """Start a program of the factory, and kill it with its spawner after a while
+    (``None``: once its first detached container lives); how long that took."""
+    factory.send(f"{name}\n")
+    pid = int(factory.line())
+    started_s = time.monotonic()
+    if delay_s is None:
+        assert factory.line() == "living"
+    else:
+        time.sleep(delay_s)
+    kill_both(pid)
+    took_s = time.monotonic() - started_s
+    while (line := factory.line()) == "living":
+        pass
+    assert int(line) == -signal.SIGKILL
+    return took_s
+
+
 @pytest.mark.parametrize("mode", ["auto", "off"])
 def test_killed_with_its_spawner_at_any_moment_all_can_be_collected(place, mode):
     chance = random.Random(3)
@@ -275,12 +292,11 @@ def test_killed_with_its_spawner_at_any_moment_all_can_be_collected(place, mode)
     options = {"cgroup": {"mode": mode}}
     counts = {"collected": 0, "living": 0}
     with program(source(SWEPT, **options), *place) as factory:
+        life_s = None
         for turn in range(TIMES if mode == "auto" else TIMES // 3):
-            factory.send(f"{name}-{turn}\n")
-            pid = int(factory.line())
-            time.sleep(chance.uniform(0, 2 * LIFE_S))
-            kill_both(pid)
-            assert int(factory.line()) == -signal.SIGKILL
+            delay_s = None if life_s is None else chance.uniform(0, 1.5 * life_s)
+            took_s = killed(factory, f"{name}-{turn}", delay_s)
+            life_s = life_s or took_s
             collected, living = asyncio.run(collect_all(root))
             counts["collected"] += len(collected)
             counts["living"] += len(living)
