@@ -34,7 +34,7 @@ class Relay:
         """Each takes and gives what a netlink socket does, a datagram each."""
         self._theirs: list[socket.socket] = []
         self._pidfd = -1
-        self._is_asked = False
+        self._is_asked = self._is_ready = False
         try:
             for _ in range(count):
                 pair = call("socketpair", socket.socketpair, socket.AF_UNIX, kind)
@@ -54,20 +54,22 @@ class Relay:
         self._is_asked = True
         for sock in self._theirs:
             sock.close()
-        await self._hear()
+        while self._pidfd < 0 or not self._is_ready:
+            await self._hear()
 
     async def _hear(self) -> None:
-        """Wait to be told which process it is."""
-        while self._pidfd < 0:
-            await anyio.wait_readable(self.sockets[0])
-            message, received = _receive(self.sockets[0])
-            if received is not None:
-                self._pidfd = received
-            elif not message:
-                self._is_asked = False
-                raise HandshakeError("the spawner was lost while it made a relay")
-            else:
-                raise _refusal(message)
+        """One word: which process it is, by the spawner; by itself, that it is ready."""
+        await anyio.wait_readable(self.sockets[0])
+        message, received = _receive(self.sockets[0])
+        if received is not None:
+            self._pidfd = received
+        elif message == init_pipe.READY:
+            self._is_ready = True
+        elif not message:
+            self._is_asked = False
+            raise HandshakeError("the spawner was lost while it made a relay")
+        else:
+            raise _refusal(message)
 
     async def aclose(self) -> None:
         """Return when all that was asked for is done, and the process is reaped."""
@@ -78,7 +80,7 @@ class Relay:
 
     async def _end(self) -> None:
         with anyio.move_on_after(_PATIENCE_S):
-            if self._is_asked and self._pidfd < 0:
+            while self._is_asked and self._pidfd < 0:
                 with contextlib.suppress(OSError, HandshakeError):
                     await self._hear()
             for sock in self.sockets:

@@ -283,3 +283,16 @@ async def test_the_event_loop_goes_on_while_the_kernel_takes_its_time(rootfs, re
         tasks.start_soon(tick)
         await run(Config(rootfs=rootfs, network=Veth()), ["true"])
         assert len(ticks) == 20
+
+
+async def test_what_the_kernel_refuses_to_a_relay_is_told(rootfs, monkeypatch):
+    async def refused(self, pidfd):
+        await start(self, self.sockets[0].fileno())  # which is no pidfd
+
+    start = sockets.Relay.start
+    monkeypatch.setattr(sockets.Relay, "start", refused)
+    before = leaks.take()
+    with pytest.raises(NetworkError, match="could not open a relay") as caught:
+        await run(Config(rootfs=rootfs, network=Veth()), ["true"])
+    assert isinstance(caught.value.__cause__, OSError)
+    assert leaks.find(before) == []

@@ -51,13 +51,12 @@ def _serve(pipes: list[int], pidfd: int) -> NoReturn:
             if number:
                 setns(pidfd, c.CLONE_NEWNET)
             kernel = _open()
-            program = _socket.socket(
-                _socket.AF_UNIX, _socket.SOCK_SEQPACKET, 0, os.dup(pipe)
-            )
+            program = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET, 0, pipe)
             pairs[kernel.fileno()] = (kernel, program)
             pairs[program.fileno()] = (program, kernel)
             poll.register(kernel.fileno(), select.POLLIN)
             poll.register(program.fileno(), select.POLLIN)
+        pairs[pipes[0]][0].send(init_pipe.READY, _socket.MSG_NOSIGNAL)
         while True:
             for number, _ in poll.poll():
                 source, target = pairs[number]
