@@ -58,7 +58,7 @@ class Relay:
             await self._hear()
 
     async def _hear(self) -> None:
-        """One word: which process it is, by the spawner; by itself, that it is ready."""
+        """One word: which process it is, by the spawner, or that it is ready."""
         await anyio.wait_readable(self.sockets[0])
         message, received = _receive(self.sockets[0])
         if received is not None:
