@@ -102,9 +102,12 @@ def _names() -> tuple[str, ...]:
 
 
 def _host_spaces() -> Spaces:
-    """Those of the spawner, which children are born in."""
-    server = spawner.current()
-    return _spaces_of_spawner(server.pid) or {}
+    """Those of the spawner, which children are born in; it took them from us."""
+    server = spawner.peek()
+    if server is not None:
+        with contextlib.suppress(FileNotFoundError):  # it was killed since
+            return _spaces_of_spawner(server.pid) or {}
+    return _spaces_of(os.getpid()) or {}
 
 
 @functools.lru_cache(maxsize=1)

@@ -197,8 +197,10 @@ async def test_a_kernel_call_of_the_helper_that_fails_is_named(rootfs, life):
     assert len(errors) > calls * 0.6  # the others can be done without
     for error in errors:
         assert isinstance(error, SetupError)
-        assert isinstance(error.__cause__, OSError)
         assert error.step
+        if error.step.startswith("verify"):
+            continue  # a path that seemed to be missing, and so wasn't made read-only
+        assert isinstance(error.__cause__, OSError)
         assert any("from " in note for note in error.__cause__.__notes__)
     await life(rootfs)
 
