@@ -31,7 +31,7 @@ if [ $# -eq 0 ] && [ -d /sys/fs/cgroup/unified ]; then
   set -- tests/kernel/test_cgroup_systemd_v1.py tests/kernel/test_cgroup_{kill,life}.py
 elif [ $# -eq 0 ]; then
   set -- tests/kernel/test_{cgroup,notify}_*.py \
-    tests/kernel/test_{container_events,events_on_request}.py \
+    tests/kernel/test_{container_events,events_on_request,oci_limits}.py \
     tests/kernel/test_{hogs,labels,lifecycle,process_stdio,program_killed,runs}.py \
     tests/kernel/test_rootless_delegated.py tests/security/test_s08_*.py
   # Of the others in that file cgroups are no concern.
