@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 
+from .. import state
 from ..errors import ContainerNotFound
 from ..state import Store, status_of
 
@@ -21,10 +22,7 @@ OCI_VERSION: Final = "1.3.0"
 def default_root() -> str:
     """Where states are kept, unless ``--root`` says otherwise: not where programs keep
     theirs, which would see, and might collect, what an engine made."""
-    if os.geteuid() == 0:
-        return "/run/aiocontainer-oci"
-    base = os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.geteuid()}"
-    return f"{base}/aiocontainer-oci"
+    return state.default_root("aiocontainer-oci")
 
 
 def store_of(options: argparse.Namespace) -> Store:

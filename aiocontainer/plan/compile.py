@@ -43,6 +43,8 @@ class Frame:
     writers: Writers
     """Of the id maps of a new user namespace."""
     unprivileged: bool
+    comes_back: bool
+    """The spawner may join a pid namespace and leave it again."""
     enter: Part
     """Namespaces."""
     build: Part
@@ -91,7 +93,7 @@ def frame(config: Config) -> Frame:
     }
     own_mounts = "mount" in new
     index = {kind: number - len(joined) for number, kind in enumerate(joined)}
-    inside = ns.go_through(new, index)
+    inside = ns.go_through(new, index, comes_back=host.comes_back)
     return Frame(
         config,
         sum(ns.KINDS[kind] for kind in new - {"cgroup", "time"}),
@@ -100,6 +102,7 @@ def frame(config: Config) -> Frame:
         index.get("pid") if "pid" not in inside else None,
         writers(config, host, IdFacts.read) if "user" in new else Writers(),
         not host.is_privileged,
+        host.comes_back,
         Part.of(ns.enter(config, new, joined, index, inside, host.is_privileged)),
         Part.of(lsm.labelled(config, file_system(config)) if own_mounts else ()),
         Part.of(become_root(config) if own_mounts else (s.OpenRoot(),)),
@@ -169,8 +172,9 @@ def join(
     kinds = container.join_kinds & ~c.CLONE_NEWPID
     owned = kinds & c.CLONE_NEWUSER
     inside: tuple[tuple[int, int], ...] = ()
-    if container.unprivileged:
-        # Only in the user namespace that owns it may a pid namespace be joined.
+    if not container.comes_back:
+        # Only in the user namespace that owns it may a pid namespace be joined, and
+        # whoever leaves it again needs the rights of the owner of the other one, too.
         inside = ((pidfd, container.join_kinds & (c.CLONE_NEWUSER | c.CLONE_NEWPID)),)
         kinds &= ~c.CLONE_NEWUSER
     tuned = bool(owned)

@@ -53,6 +53,12 @@ class HostFacts:
         """It can make namespaces of all kinds, and write any id mapping."""
         return self.effective & _NEEDED == _NEEDED
 
+    @property
+    def comes_back(self) -> bool:
+        """The spawner may join a pid namespace for one child, and its own again. That
+        one belongs to the initial user namespace, or at least isn't ours for sure."""
+        return self.is_privileged and self.is_initial
+
     @staticmethod
     @cache
     def read() -> HostFacts:

@@ -22,17 +22,23 @@ KINDS: Final = {
 """Name in a config -> ``CLONE_NEW*``."""
 
 
-def go_through(new: set[str], joined: Iterable[str]) -> tuple[str, ...]:
+def go_through(
+    new: set[str], joined: Iterable[str], *, comes_back: bool
+) -> tuple[str, ...]:
     """Namespaces given by path that the child has to be born in.
 
     A user namespace, so that it owns the new ones. And all that are joined beside a
     new user namespace: from inside that, nobody may join what the host owns. A mount
-    namespace would hide the cgroups' files from whoever makes the child.
+    namespace would hide the cgroups' files from whoever makes the child. A pid
+    namespace also where the spawner, without ``comes_back``, couldn't leave it again.
     """
     kinds = [kind for kind in joined if kind not in ("user", "mount")]
+    pid = tuple(kind for kind in kinds if kind == "pid")
     if "user" in joined:
-        return ("user", *(kind for kind in kinds if kind == "pid"))
-    return tuple(kinds) if "user" in new else ()
+        return ("user", *pid)
+    if "user" in new:
+        return tuple(kinds)
+    return () if comes_back else pid
 
 
 def enter(

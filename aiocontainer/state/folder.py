@@ -54,18 +54,32 @@ def check_id(id: str, longest: int = 1024) -> str:
     return id
 
 
-def default_root() -> str:
+def default_root(name: str = "aiocontainer") -> str:
     """Where states are kept unless said otherwise.
+
+    Args:
+        name: of the directory, in ``/run`` or ``$XDG_RUNTIME_DIR``.
 
     Raises:
         StateError: this user has no directory for such files.
     """
-    if os.geteuid() == 0:
-        return "/run/aiocontainer"
     base = os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.geteuid()}"
-    if not os.path.isabs(base) or not os.path.isdir(base):
+    is_usable = os.path.isabs(base) and os.path.isdir(base)
+    # Root of a user namespace is another user outside, whose directory that is.
+    if os.geteuid() == 0 and not (is_usable and _is_in_user_namespace()):
+        return f"/run/{name}"
+    if not is_usable:
         raise StateError(base, "is no directory: set XDG_RUNTIME_DIR, or give a root")
-    return base.rstrip("/") + "/aiocontainer"
+    return f"{base.rstrip('/')}/{name}"
+
+
+def _is_in_user_namespace() -> bool:
+    """Only in the initial one every id stands for itself (user_namespaces(7))."""
+    try:
+        with open("/proc/self/uid_map") as file:
+            return file.read().split() != ["0", "0", "4294967295"]
+    except FileNotFoundError:  # a kernel without them
+        return False
 
 
 class Store:

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from . import unprivileged
 from .cgroups import wipe
 
 RUNTIME = Path(sys.executable).with_name("aiocontainer-oci")
@@ -125,13 +126,51 @@ def _left_cgroups(parent: str) -> Iterator[Path]:
 @contextlib.contextmanager
 def podman(host: Host, rootfs: Path) -> Iterator[Engine]:
     """Podman, with storage of its own and one image."""
+    env = {"CONTAINERS_CONF": str(_containers_conf(host.folder))}
+    with _with_image(Engine(host, _podman(host.folder), env), rootfs) as engine:
+        yield engine
+
+
+@contextlib.contextmanager
+def rootless_podman(host: Host, rootfs: Path) -> Iterator[Engine]:
+    """Podman of a user without privileges, who has ids in ``/etc/subuid``; without
+    cgroups, since none are delegated to him."""
     home = host.folder
+    (home / "subids").write_text(unprivileged.SUB_IDS)
+    binds = [f"mount --bind {home}/subids /etc/{name}" for name in ("subuid", "subgid")]
+    script = "\n".join(["set -e", *unprivileged.openings(), *binds])
+    prepared = host.call("sh", "-c", script)
+    assert prepared.returncode == 0, prepared.stderr
+    own = str(unprivileged.NOBODY)
+    variables = {
+        "HOME": str(home),
+        "XDG_RUNTIME_DIR": str(home),
+        "PATH": os.environ["PATH"],
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "CONTAINERS_CONF": str(_containers_conf(home, 'cgroups = "disabled"')),
+    }
+    words = ["setpriv", f"--reuid={own}", f"--regid={own}", "--clear-groups"]
+    words += ["env", "-i", "-C", str(home)]
+    words += [f"{name}={value}" for name, value in variables.items()]
+    os.chown(home, int(own), int(own))
+    with _with_image(Engine(host, words + _podman(home), {}), rootfs) as engine:
+        yield engine
+
+
+def _podman(home: Path) -> list[str]:
+    words = ["podman", "--root", f"{home}/root", "--runroot", f"{home}/runroot"]
+    return [*words, "--tmpdir", f"{home}/tmp", "--storage-driver", "vfs"]
+
+
+def _containers_conf(home: Path, more: str = "") -> Path:
     kinds = json.dumps(["crun", "runc", "aiocontainer-oci"])
-    (home / "containers.conf").write_text(
+    path = home / "containers.conf"
+    path.write_text(
         f"""[containers]
 default_ulimits = ["nofile=1024:2048", "nproc=4096:4096"]
 netns = "none"
 log_driver = "k8s-file"
+{more}
 [engine]
 cgroup_manager = "cgroupfs"
 events_logger = "file"
@@ -143,11 +182,12 @@ runtime_supports_nocgroups = {kinds}
 aiocontainer-oci = ["{RUNTIME}"]
 """
     )
-    words = ["podman", "--root", f"{home}/root", "--runroot", f"{home}/runroot"]
-    words += ["--tmpdir", f"{home}/tmp", "--storage-driver", "vfs"]
-    env = {"CONTAINERS_CONF": f"{home}/containers.conf"}
-    engine = Engine(host, words, env)
-    engine("import", str(_image(home, rootfs)), IMAGE)
+    return path
+
+
+@contextlib.contextmanager
+def _with_image(engine: Engine, rootfs: Path) -> Iterator[Engine]:
+    engine("import", str(_image(engine.host.folder, rootfs)), IMAGE)
     try:
         yield engine
     finally:

@@ -82,7 +82,7 @@ def run_as(
         ]
         script = [
             "set -e",
-            *_openings(),
+            *openings(),
             f"mount --bind {folder}/subids /etc/subuid",
             f"mount --bind {folder}/subids /etc/subgid",
             *before,
@@ -126,7 +126,7 @@ def found_as(program: str, *arguments: str, **options: Any) -> Any:
     return json.loads(done.stdout)
 
 
-def _openings() -> list[str]:
+def openings() -> list[str]:
     """Commands that let others pass to what the interpreter needs, and nothing else."""
     needed = {PROJECT, Path(sys.prefix), Path(sys.base_prefix), Path(sys.executable)}
     needed |= {Path(entry) for entry in sys.path if entry and os.path.isdir(entry)}
