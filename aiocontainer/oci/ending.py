@@ -24,9 +24,6 @@ PATIENCE_S: Final = 10.0
 """How long a killed container may take to be gone, and another program to let go of
 it."""
 _PAUSE_S: Final = 0.002
-_NOTHING: Final[tuple[object, ...]] = (None, {}, [], [{"kind": "loopback"}])
-_ATTACHED: Final = ("hooks", "intel_rdt", "network")
-"""Fields of a config that mean more to remove than processes and cgroups."""
 
 
 def kill(options: argparse.Namespace, _log: Log) -> None:
@@ -68,7 +65,7 @@ def delete(options: argparse.Namespace, _log: Log) -> None:
                 status, f"delete container {record.id}: it is not stopped"
             )
         _end(record)
-        if any(record.config.get(field) not in _NOTHING for field in _ATTACHED):
+        if _has_attachments(record):
             _detach(record)
         folder.remove()
 
@@ -147,6 +144,17 @@ def _end(record: Record) -> None:
         if time.monotonic() > deadline:
             raise CgroupBusy(record.id, "not all processes could be ended in time")
         time.sleep(_PAUSE_S)
+
+
+def _has_attachments(record: Record) -> bool:
+    """There is more to remove than processes and cgroups, or a hook is due."""
+    config = record.config
+    networks = config.get("network") or []
+    return bool(
+        (config.get("hooks") or {}).get("poststop")
+        or config.get("intel_rdt")
+        or any(network.get("kind") != "loopback" for network in networks)
+    )
 
 
 def _detach(record: Record) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import _socket
 import select
 
-from ..errors import ExecError, HandshakeError, SetupError, StatusError
+from ..errors import HandshakeError, StatusError
 from ..proc import init_pipe
+from ..proc.last_words import failure_at_gate
 from ..state import gate
 from .kept import oci_status, open_folder, store_of
 
@@ -14,6 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
 
+    from ..state import Record
     from .report import Log
 
 
@@ -21,8 +23,8 @@ def start(options: argparse.Namespace, _log: Log) -> None:
     """Open the gate, and wait until the program runs."""
     with open_folder(options) as folder:
         record = folder.read()
-        if record.config.get("hooks"):
-            _start_with_hooks(options)
+        if _has_more_to_do(record):
+            _start_by_runtime(options)
             return
         status = oci_status(folder, record)
         if status != "created":
@@ -34,8 +36,19 @@ def start(options: argparse.Namespace, _log: Log) -> None:
         open_gate(connection, record.args[0] if record.args else "")
 
 
-def _start_with_hooks(options: argparse.Namespace) -> None:
-    """The same by way of `Runtime`, which runs what is due then."""
+def _has_more_to_do(record: Record) -> bool:
+    """Hooks are due, or somebody is to get the listener of the filter."""
+    hooks = record.config.get("hooks") or {}
+    seccomp = record.config.get("seccomp") or {}
+    return bool(
+        hooks.get("start_container")
+        or hooks.get("poststart")
+        or seccomp.get("listener_path")
+    )
+
+
+def _start_by_runtime(options: argparse.Namespace) -> None:
+    """The same by way of `Runtime`, which does what is due then."""
     import anyio
 
     from ..runtime import Runtime
@@ -62,8 +75,4 @@ def open_gate(connection: int, program: str) -> None:
     finally:
         pipe.close()
     if message[:1] == init_pipe.FAILED:
-        _step, _code, path, reason = init_pipe.decode_failed(message)
-        text = f"{reason.split('; ')[0]}{f': {path}' if path else ''}"
-        if "from execve(2)" in reason:
-            raise ExecError(program, text)
-        raise SetupError("start the program", text)
+        raise failure_at_gate(message, program)

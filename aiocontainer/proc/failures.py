@@ -8,8 +8,7 @@ from ..errors import ContainerError, ExecError, HandshakeError, SetupError
 from ..plan import steps
 from ..plan.parts import Plan
 from . import init_pipe
-
-__all__ = ("add_cause", "failure_of")
+from .last_words import add_cause, summary
 
 
 def failure_of(plan: Plan, message: bytes) -> ContainerError:
@@ -19,7 +18,7 @@ def failure_of(plan: Plan, message: bytes) -> ContainerError:
     except ValueError:
         return HandshakeError("the child's last message can't be read")
     step = plan.step(index)
-    text = f"{reason.split('; ')[0]}{f': {path}' if path else ''}"
+    text = summary(path, reason)
     error: ContainerError
     if isinstance(step, steps.Execute):
         error = ExecError(os.fsdecode(step.arguments[0]), text)
@@ -31,12 +30,3 @@ def failure_of(plan: Plan, message: bytes) -> ContainerError:
         error = SetupError("create the process" if step is None else step.title, text)
     add_cause(error, code, path, reason)
     return error
-
-
-def add_cause(error: ContainerError, code: int, path: str, reason: str) -> None:
-    """Have the child's ``OSError``, if it was one, as the cause."""
-    if code:
-        cause = OSError(code, reason.split("; ")[0], path or None)
-        for note in reason.split("; ")[1:]:
-            cause.add_note(note)
-        error.__cause__ = cause

@@ -7,9 +7,9 @@ import socket
 
 import anyio
 
-from ..errors import ContainerError, ExecError, HandshakeError, SetupError
+from ..errors import HandshakeError
 from . import init_pipe
-from .failures import add_cause
+from .last_words import failure_at_gate
 
 
 async def open_gate(connection: int, program: str) -> int | None:
@@ -46,7 +46,7 @@ async def open_gate(connection: int, program: str) -> int | None:
                 if not message:
                     return listener
                 if message[:1] == init_pipe.FAILED:
-                    raise _failure(message, program)
+                    raise failure_at_gate(message, program)
         except BaseException as error:
             if listener is not None:
                 os.close(listener)
@@ -54,21 +54,3 @@ async def open_gate(connection: int, program: str) -> int | None:
                 reason = "the process behind the gate has ended"
                 raise HandshakeError(reason) from error
             raise
-
-
-def _failure(message: bytes, program: str) -> ContainerError:
-    try:
-        _index, code, path, reason = init_pipe.decode_failed(message)
-    except ValueError:
-        return HandshakeError("the child's last message can't be read")
-    text = f"{reason.split('; ')[0]}{f': {path}' if path else ''}"
-    error: ContainerError
-    if "from execve(2)" in reason:
-        error = ExecError(program, text)
-    else:
-        error = SetupError("start the program", text)
-    add_cause(error, code, path, reason)
-    return error
-
-
-__all__ = ("open_gate",)
