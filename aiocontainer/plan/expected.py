@@ -44,7 +44,15 @@ class Surroundings:
 
 def rights(config: Config, settings: ProcessSettings) -> Rights:
     """What a process of ``settings`` in a container of ``config`` may do."""
-    return Rights((*_ids(config, settings), _privileges(settings)))
+    if config.uid_mappings or config.namespaces.user != "host":
+        return Rights((*_ids(config, settings), _privileges(settings)))
+    return _unmapped(settings)
+
+
+@remembered
+def _unmapped(settings: ProcessSettings) -> Rights:
+    lines = _own_ids(settings, (), ())
+    return Rights((*lines, _privileges(settings)))
 
 
 @remembered
@@ -87,11 +95,19 @@ def _ids(config: Config, settings: ProcessSettings) -> tuple[bytes, ...]:
     in the container's own files, and may mean anything."""
     if config.namespaces.user.startswith("/"):
         return ()  # whose mappings we don't know
+    return _own_ids(settings, config.uid_mappings, config.gid_mappings)
+
+
+def _own_ids(
+    settings: ProcessSettings,
+    uid_mappings: tuple[IdMapping, ...],
+    gid_mappings: tuple[IdMapping, ...],
+) -> tuple[bytes, ...]:
     user = parse_user(settings.user)
     found = []
     for line, wanted, mappings in (
-        ("Uid", user.user, config.uid_mappings),
-        ("Gid", user.group, config.gid_mappings),
+        ("Uid", user.user, uid_mappings),
+        ("Gid", user.group, gid_mappings),
     ):
         number = _outside(wanted, mappings) if isinstance(wanted, int) else None
         if number is not None:

@@ -36,14 +36,14 @@ def find(
         login, uid, gid, home = entry
     memberships: list[int] = []
     if group or additional or login:
-        groups = _entries(root, b"/etc/group", 3)
+        groups = _read(root, b"/etc/group")
         if group:
             gid = _group_id(groups, group)
         elif login:
             memberships = [
                 int(fields[2])
-                for fields in groups
-                if len(fields) > 3 and login in fields[3].split(b",")
+                for fields in _entries(groups, login, 4)
+                if login in fields[3].split(b",")
             ]
         memberships += [_group_id(groups, wanted) for wanted in additional]
     return uid, gid, sorted(set(memberships)), home
@@ -51,7 +51,8 @@ def find(
 
 def _find_user(root: int, name: bytes) -> tuple[bytes, int, int, bytes] | None:
     wanted_uid = int(name) if name.isdigit() else None
-    for fields in _entries(root, b"/etc/passwd", 4):
+    having = name if wanted_uid is None else b":%d:" % wanted_uid
+    for fields in _entries(_read(root, b"/etc/passwd"), having, 4):
         if not _is_id(fields[3]):
             continue
         matches = (
@@ -63,17 +64,17 @@ def _find_user(root: int, name: bytes) -> tuple[bytes, int, int, bytes] | None:
     return None
 
 
-def _group_id(groups: list[list[bytes]], wanted: bytes) -> int:
+def _group_id(groups: bytes, wanted: bytes) -> int:
     if wanted.isdigit():
         return int(wanted)
-    for fields in groups:
+    for fields in _entries(groups, wanted, 3):
         if fields[0] == wanted:
             return int(fields[2])
     return fail("find_group", errno.ENOENT, b"group " + wanted + b" in /etc/group")
 
 
-def _entries(root: int, path: bytes, width: int) -> list[list[bytes]]:
-    """Lines of a colon-separated file whose third field is an id; [] if unreadable.
+def _read(root: int, path: bytes) -> bytes:
+    """A file of users or groups; nothing if there is none.
 
     The container may have put anything there: a FIFO, a device, an endless file.
     """
@@ -81,7 +82,7 @@ def _entries(root: int, path: bytes, width: int) -> list[list[bytes]]:
     file = paths.try_open_in_root(root, path, flags)
     if file < 0:
         if -file in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO):
-            return []
+            return b""
         fail("openat2", -file, path)
     try:
         status = os.fstat(file)
@@ -92,10 +93,18 @@ def _entries(root: int, path: bytes, width: int) -> list[list[bytes]]:
         data = call("read", os.read, file, _MAX_BYTES, path=path)
     finally:
         os.close(file)
-    lines = data.split(b"\n", _MAX_LINES)
-    if len(lines) > _MAX_LINES:
+    if data.count(b"\n") >= _MAX_LINES:
         fail("read", errno.EFBIG, path)  # what is left out might be the answer
-    entries = [line.split(b":") for line in lines if b"\0" not in line]
+    return data  # type: ignore[no-any-return]
+
+
+def _entries(data: bytes, having: bytes, width: int) -> list[list[bytes]]:
+    """Lines of a colon-separated file with ``having`` in them, whose third field is an
+    id. The others aren't taken apart: that would be most of what a user costs."""
+    if having not in data:
+        return []
+    lines = [line for line in data.split(b"\n") if having in line and b"\0" not in line]
+    entries = [line.split(b":") for line in lines]
     return [fields for fields in entries if len(fields) >= width and _is_id(fields[2])]
 
 
