@@ -19,12 +19,25 @@ _LAST = 0xFFFFFFFF
 
 def close_others(keep: Iterable[int]) -> None:
     """Close every descriptor but those in ``keep``."""
+    close_ranges(others(keep))
+
+
+def others(keep: Iterable[int]) -> tuple[tuple[int, int], ...]:
+    """All numbers but those in ``keep``, as ranges: (first, last), ..."""
+    ranges = []
     first = 0
     for number in sorted(set(keep)):
         if number > first:
-            call("close_range", _close_range, first, number - 1, 0)
+            ranges.append((first, number - 1))
         first = number + 1
-    call("close_range", _close_range, first, _LAST, 0)
+    ranges.append((first, _LAST))
+    return tuple(ranges)
+
+
+def close_ranges(ranges: Iterable[tuple[int, int]]) -> None:
+    """Close all descriptors of these numbers that are open."""
+    for first, last in ranges:
+        call("close_range", _close_range, first, last, 0)
 
 
 def place(targets: Mapping[int, int]) -> None:

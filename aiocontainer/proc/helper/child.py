@@ -10,7 +10,7 @@ import _signal
 import os
 
 from ..._sys import identity, libc
-from ..._sys.descriptors import close_others
+from ..._sys.descriptors import close_ranges, others
 from ..._sys.libc import call
 from . import wire
 from .steps import STEPS
@@ -29,6 +29,7 @@ class Context:
     __slots__ = (
         "announced",
         "attributes",
+        "barrier",
         "descriptors",
         "entered",
         "environment",
@@ -48,12 +49,18 @@ class Context:
         "root",
         "ruleset",
         "stdio",
+        "strays",
         "trees",
         "uid",
     )
 
     def __init__(
-        self, descriptors: list[int], join_files: tuple[int, ...], init_program: int
+        self,
+        descriptors: list[int],
+        join_files: tuple[int, ...],
+        init_program: int,
+        trees: tuple[int, ...] = (),
+        barrier: int = -1,
     ) -> None:
         self.pipe = descriptors[0]
         self.descriptors = descriptors
@@ -69,7 +76,7 @@ class Context:
         """A /dev/null that was checked to be one, for masks."""
         self.stdio: dict[int, int] = {}
         """{number in the program: descriptor here}, of a terminal."""
-        self.trees: list[int] = []
+        self.trees = [*trees]
         """Mounts that are prepared but not attached yet."""
         self.uid = 0
         self.gid = 0
@@ -77,6 +84,11 @@ class Context:
         self.home = b"/"
         self.announced = False
         """The program was told that we are ready, and is to answer that."""
+        self.barrier = barrier
+        """Gives a byte once the spawner has written our id maps; -1: there are none."""
+        ours = (*descriptors, *join_files, init_program, *trees)
+        self.strays = others(ours if barrier < 0 else (*ours, barrier))
+        """Ranges of descriptors that aren't for us."""
         self.known = False
         """The program has answered us once, so it knows us."""
         self.keeps_groups = False
@@ -97,14 +109,10 @@ class Context:
 
 def main(
     context: Context,
-    barrier: int,
     steps: tuple[tuple[Any, ...], ...],
     fault: tuple[str, int, int] | None,
 ) -> NoReturn:
-    """Run ``steps`` in their order; the last one executes the program.
-
-    ``barrier`` (-1: none) gives a byte once the spawner has written our id maps.
-    """
+    """Run ``steps`` in their order; the last one executes the program."""
     index = -1
     try:
         if fault is not None:
@@ -112,17 +120,13 @@ def main(
         if context.handover is not None and not context.handover.enter():
             _introduce(context.pipe)
             os._exit(1)
-        keep = (*context.descriptors, *context.join_files, context.init_program)
-        keep = (*keep, *context.trees)
-        close_others((*keep, barrier) if barrier >= 0 else keep)
-        for number in (_signal.SIGINT, _signal.SIGPIPE, _signal.SIGXFSZ):
-            _signal.signal(number, _signal.SIG_DFL)  # the ones that Python changed
+        close_ranges(context.strays)
         call("setsid", os.setsid)
-        if barrier >= 0:
-            if call("read", os.read, barrier, 1) != b"g":
+        if context.barrier >= 0:
+            if call("read", os.read, context.barrier, 1) != b"g":
                 _introduce(context.pipe)  # the spawner has gone, or has said why
                 os._exit(1)
-            os.close(barrier)
+            os.close(context.barrier)
             identity.set_dumpable(False)  # again, if the spawner is unprivileged
         for index, (name, *arguments) in enumerate(steps):  # noqa: B007
             STEPS[name](context, *arguments)

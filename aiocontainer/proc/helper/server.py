@@ -61,6 +61,8 @@ def main(program: int) -> NoReturn:
     os.umask(0)
     os.chdir("/")
     _signal.pthread_sigmask(_signal.SIG_BLOCK, _signal.valid_signals())
+    for number in (_signal.SIGINT, _signal.SIGPIPE, _signal.SIGXFSZ):
+        _signal.signal(number, _signal.SIG_DFL)  # the ones that Python changed
     watched = _watch(program)
     namespaces.probe_clone3()
     signals.default_internal()
@@ -271,11 +273,18 @@ class Spawner:
                 opened.append(os.open(cgroup_fallback, os.O_WRONLY | os.O_CLOEXEC))
                 join, cgroup_index = (*join, opened[-1]), None
 
+            # Made here: a new child would copy each page that this takes.
+            context = child.Context(
+                descriptors,
+                join,
+                self.init_program,
+                tuple(self._trees),
+                -1 if barrier is None else barrier[0],
+            )
+            context.handover = handover
+
             def be_child() -> NoReturn:
-                context = child.Context(descriptors, join, self.init_program)
-                context.handover = handover
-                context.trees = self._trees
-                self._be_child(context, barrier, steps, fault)
+                self._be_child(context, steps, fault)
 
             pid, pidfd = self._clone(
                 flags | (0 if handover is None else c.CLONE_FILES),
@@ -362,13 +371,12 @@ class Spawner:
     def _be_child(
         self,
         context: child.Context,
-        barrier: tuple[int, int] | None,
         steps: tuple[tuple[Any, ...], ...],
         fault: tuple[str, int, int] | None,
     ) -> NoReturn:
         try:
             resource.setrlimit(resource.RLIMIT_NOFILE, self._program_limit)
-            child.main(context, barrier[0] if barrier else -1, steps, fault)
+            child.main(context, steps, fault)
         finally:
             os._exit(1)  # whatever happens, it isn't another spawner
 
