@@ -87,11 +87,11 @@ def run(
     os.umask(umask)
     for kind, soft, hard in limits:
         identity.set_limit(kind, soft, hard)
+    loaded = None if bpf is None else Filter(bpf, flags)
     wire.take_go(context)
     _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
     if context.ruleset >= 0:
         restrict_self(context.ruleset)
-    loaded = None if bpf is None else Filter(bpf, flags)
     if context.handover is not None:
         listeners.execute(context, context.handover, loaded, program, arguments, env)
     if loaded is not None:
