@@ -396,6 +396,7 @@ def test_a_cpuset_is_not_narrowed_by_the_programs_own_choice(
 ) -> None:
     with program(PINNED, str(rootfs), cpus) as child:
         assert [child.line(60), child.line(60)] == [found, found]
+        assert child.wait(60) == 0
 
 
 # -- limits ----------------------------------------------------------------------------

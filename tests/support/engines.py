@@ -107,20 +107,17 @@ def engine_host() -> Iterator[Host]:
     finally:
         host.end()
         shutil.rmtree(folder)
-        found = [*_left_cgroups(host.cgroup)]
-        left = [path for path in found if path.name not in host.own_cgroups]
-        wipe(tuple(map(str, found)))
+        own = _own_cgroups(host.cgroup)
+        inside = [path for folder in own for path in folder.iterdir() if path.is_dir()]
+        left = [path for path in inside if path.name not in host.own_cgroups]
+        wipe(tuple(map(str, own)))
         assert not left, f"cgroups that the engine's containers left: {left}"
 
 
-def _left_cgroups(parent: str) -> Iterator[Path]:
-    """Directories below the engine's own, which is removed with them."""
-    for hierarchy in Path("/sys/fs/cgroup").iterdir():
-        own = hierarchy / parent.strip("/")
-        if own.is_dir():
-            yield from (path for path in own.iterdir() if path.is_dir())
-            with contextlib.suppress(OSError):
-                own.rmdir()
+def _own_cgroups(parent: str) -> list[Path]:
+    """The engine's directory in each hierarchy."""
+    own = (path / parent.strip("/") for path in Path("/sys/fs/cgroup").iterdir())
+    return [path for path in own if path.is_dir()]
 
 
 @contextlib.contextmanager
