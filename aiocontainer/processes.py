@@ -246,17 +246,27 @@ class Processes:
         finally:
             stdio.close_child()
 
-        def finish(ended: sys_pidfd.Exit, wall_s: float) -> tuple[Usage, int]:
-            self.watching.ending(child.pidfd)
-            usage = usage_of(ended, wall_s, cgroup)
-            self.watching.ended(child.pid, ended.status, usage, init=True)
-            return usage, (usage.oom_kills or 0) - self.kills_of_runs
-
         if self._ids is not None:
             self._ids.belong_to(child.pid)
+        finish = partial(self._finish_first, child.pid, child.pidfd, cgroup)
         process = Process(request.names, child, stdio, key, started, self.kill, finish)
         self.watching.started(process)
         return process
+
+    def _finish_first(
+        self,
+        pid: int,
+        pidfd: int,
+        cgroup: Cgroup | None,
+        ended: sys_pidfd.Exit,
+        wall_s: float,
+    ) -> tuple[Usage, int]:
+        """What the first process used, and how many of its own tree, not of the later
+        ones', the kernel killed for memory."""
+        self.watching.ending(pidfd)
+        usage = usage_of(ended, wall_s, cgroup)
+        self.watching.ended(pid, ended.status, usage, init=True)
+        return usage, (usage.oom_kills or 0) - self.kills_of_runs
 
     def _add_agent(
         self, stops: dict[bytes, Stop], request: Request, first: int | None
@@ -346,8 +356,7 @@ class Processes:
     async def _make_cgroup(self) -> Cgroup | None:
         cgroup = self._open_cgroup()
         if cgroup.version == 0:
-            check_requirements(self.resolved, None)
-            _refuse_limits(cgroup, self._config.resources)
+            self._check_without(cgroup)
             return None
         if self._config.require:
             check_requirements(self.resolved, cgroup, within_reach(cgroup))
@@ -362,8 +371,7 @@ class Processes:
             raise
         if not cgroup.directories:  # this user may make none after all
             spawner.forget(self._key, at_once=True)
-            check_requirements(self.resolved, None)
-            _refuse_limits(cgroup, self._config.resources)
+            self._check_without(cgroup)
             return None
         self.cgroup = cgroup
         if parents := cgroup.made_parents:  # shielded: nobody else knows of them
@@ -371,6 +379,17 @@ class Processes:
         cgroup.apply(limits)
         check_requirements(self.resolved, cgroup)
         return cgroup
+
+    def _check_without(self, cgroup: Cgroup) -> None:
+        """Raise if the config asks for what takes a cgroup: there is to be none."""
+        check_requirements(self.resolved, None)
+        try:
+            cgroup.apply(self._config.resources)
+        except ControllerMissing as error:
+            error.add_note(
+                "hint: `aiocontainer doctor` says why there is no cgroup here"
+            )
+            raise
 
     async def _make_run_cgroup(self, key: int) -> Cgroup | None:
         """A cgroup of its own for one later process, so that it can be killed and
@@ -398,15 +417,6 @@ class Processes:
             self.cgroup = None
         # A name that we made up never comes again: the janitor may hear of it late.
         spawner.forget(self._key, at_once=not self._named_by_us)
-
-
-def _refuse_limits(cgroup: Cgroup, resources: Resources) -> None:
-    """Raise if anything is to be limited where no cgroup can be had."""
-    try:
-        cgroup.apply(resources)
-    except ControllerMissing as error:
-        error.add_note("hint: `aiocontainer doctor` says why there is no cgroup here")
-        raise
 
 
 def _limits(config: Config) -> Resources:

@@ -32,16 +32,6 @@ _SECCOMP_RET_USER_NOTIF = 0x7FC0_0000
 _seccomp = syscall(c.number("seccomp"), ctypes.c_uint, ctypes.c_uint, ctypes.c_void_p)
 _landlock = syscall(444, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_uint32)
 
-KINDS = {
-    "mount": c.CLONE_NEWNS,
-    "pid": c.CLONE_NEWPID,
-    "uts": c.CLONE_NEWUTS,
-    "ipc": c.CLONE_NEWIPC,
-    "network": c.CLONE_NEWNET,
-    "cgroup": c.CLONE_NEWCGROUP,
-    "time": c.CLONE_NEWTIME,
-}
-
 
 def _enter(kinds: int, *, privileged: bool) -> None:
     """Leave namespaces; with a user namespace for those who need one."""
@@ -181,7 +171,7 @@ def main() -> None:
     """Write all answers to stdout: {probe: [errno, call, the kernel's words]}."""
     privileged = sys.argv[1] == "privileged"
     found = {name: in_child(probe, privileged) for name, probe in PROBES.items()}
-    for name, kind in KINDS.items():
+    for name, kind in c.NAMESPACES.items():
         found[f"{name}_namespace"] = in_child(_entering(kind), privileged)
     os.write(1, json.dumps(found).encode())
 

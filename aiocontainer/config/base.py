@@ -21,6 +21,7 @@ from aiocontainer.errors import ConfigError
 __all__ = (
     "AbsolutePath",
     "ConfigError",
+    "Environment",
     "Flag",
     "FrozenMap",
     "Model",
@@ -216,6 +217,22 @@ AbsolutePath: TypeAlias = Annotated[
     AfterValidator(absolute),
 ]
 """An absolute path, without ``.``, ``..``, doubled or trailing slashes."""
+
+
+def _environment(value: Mapping[str, str]) -> Mapping[str, str]:
+    for name in value:
+        if not name or "=" in name:
+            raise ConfigError(f"[{name}]", "should be a name without '='")
+    return value
+
+
+Environment: TypeAlias = Annotated[
+    Mapping[Text, Text],
+    as_map[0],
+    AfterValidator(_environment),
+    *as_map[1:],
+]
+"""Variables and their values, as execve(2) takes them."""
 
 Whole: TypeAlias = Annotated[int, Strict()]
 """An integer; neither a truth value nor a numeral."""

@@ -3,18 +3,18 @@
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Annotated
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import BeforeValidator, Field
 
-from .base import AbsolutePath, ConfigError, FrozenMap, Model, StrPath, Text, as_map
+from .base import (
+    AbsolutePath,
+    Environment,
+    FrozenMap,
+    Model,
+    StrPath,
+    Text,
+)
 
 __all__ = ("Hook", "Hooks")
-
-
-def _names(value: Mapping[str, str]) -> Mapping[str, str]:
-    for name in value:
-        if not name or "=" in name:
-            raise ConfigError(f"[{name}]", "should be a name without '='")
-    return value
 
 
 def _alone(value: object) -> object:
@@ -34,9 +34,7 @@ class Hook(Model):
     """On the host; of a start_container hook, in the container."""
     args: tuple[Text, ...] = ()
     """As execve(2) takes them, its name first; none is the path alone."""
-    env: Annotated[
-        Mapping[Text, Text], as_map[0], AfterValidator(_names), *as_map[1:]
-    ] = FrozenMap()
+    env: Environment = FrozenMap()
     """Its whole environment."""
     timeout: Annotated[float, Field(gt=0, le=1_000_000, strict=True)] | None = None
     """Seconds after which it is killed, with its process group, and has failed."""

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Annotated, Final, Self, TypeAlias, TypedDict
 
 from pydantic import (
-    AfterValidator,
     BeforeValidator,
     Field,
     PlainValidator,
@@ -16,11 +15,11 @@ from pydantic import (
 from .base import (
     AbsolutePath,
     ConfigError,
+    Environment,
     Flag,
     FrozenMap,
     Model,
     StrPath,
-    Text,
     Whole,
     as_map,
 )
@@ -157,13 +156,6 @@ def _rlimit_names(value: object) -> object:
     return named
 
 
-def _environment(value: Mapping[str, str]) -> Mapping[str, str]:
-    for name in value:
-        if not name or "=" in name:
-            raise ConfigError(f"[{name}]", "should be a name without '='")
-    return value
-
-
 class ProcessSettings(Model):
     """Settings of one process; those of a container hold for all that don't override.
 
@@ -179,12 +171,7 @@ class ProcessSettings(Model):
     umask: Annotated[Whole, Field(ge=0, le=0o777)] = 0o022
     cwd: AbsolutePath = "/"
     """Working directory; has to exist."""
-    env: Annotated[
-        Mapping[Text, Text],
-        as_map[0],
-        AfterValidator(_environment),
-        *as_map[1:],
-    ] = FrozenMap({"PATH": DEFAULT_PATH})
+    env: Environment = FrozenMap({"PATH": DEFAULT_PATH})
     """The whole environment, but that ``HOME`` is filled in from the container's
     passwd file when missing."""
     capabilities: Capabilities = DEFAULT_CAPABILITIES

@@ -11,7 +11,7 @@ from ..config.bundle import read_resources
 from ..errors import ConfigError
 from ..runtime import Runtime
 from .arguments import LIMITS
-from .kept import default_root
+from .kept import root_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ async def _update(options: argparse.Namespace, limits: Any) -> None:  # noqa: AN
 
 
 def _runtime(options: argparse.Namespace) -> Runtime:
-    return Runtime(options.root or default_root())
+    return Runtime(root_of(options))
 
 
 def _document(options: argparse.Namespace) -> Any:  # noqa: ANN401

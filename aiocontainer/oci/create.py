@@ -9,10 +9,11 @@ import anyio
 from ..config import Config, replace
 from ..config.bundle import Bundle
 from ..errors import ConfigError
+from ..proc.process import Process
 from ..runtime import KeptContainer, Runtime
 from . import foreground, handover
 from .grantable import grantable
-from .kept import default_root
+from .kept import root_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def run(options: argparse.Namespace, log: Log) -> int:
 async def _create(options: argparse.Namespace, log: Log) -> None:
     container = await _made(options, log)
     try:
-        _hand_over(options, container)
+        handover.give(options, _init_of(container))
     except BaseException:
         await container.destroy()
         raise
@@ -45,14 +46,12 @@ async def _create(options: argparse.Namespace, log: Log) -> None:
 async def _run(options: argparse.Namespace, log: Log) -> int:
     container = await _made(options, log)
     try:
-        _hand_over(options, container)
+        handover.give(options, _init_of(container))
         if options.detach:
             await container.start()
             await container.aclose()
             return 0
-        init = container.init
-        assert init is not None
-        status = await foreground.follow(init, container.start)
+        status = await foreground.follow(_init_of(container), container.start)
     except BaseException:
         await container.destroy()
         raise
@@ -86,7 +85,7 @@ async def _made(options: argparse.Namespace, log: Log) -> KeptContainer:
         "rootfs": getattr(config.rootfs, "path", ""),
         "annotations": dict(bundle.annotations),
     }
-    return await Runtime(options.root or default_root()).create(
+    return await Runtime(root_of(options)).create(
         options.id,
         config,
         process.args,
@@ -116,12 +115,7 @@ def _changed(config: Config, options: argparse.Namespace) -> Config:
     return config
 
 
-def _hand_over(options: argparse.Namespace, container: KeptContainer) -> None:
+def _init_of(container: KeptContainer) -> Process:
     init = container.init
     assert init is not None
-    if options.console_socket and init.terminal is not None:
-        handover.send_descriptor(options.console_socket, init.terminal.fileno())
-    if options.pidfd_socket:
-        handover.send_descriptor(options.pidfd_socket, init.pidfd)
-    if options.pid_file:
-        handover.write_pid(options.pid_file, init.pid)
+    return init

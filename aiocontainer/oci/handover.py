@@ -7,9 +7,13 @@ import os
 import socket
 import stat
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigError
+from ..proc.process import Process
+
+if TYPE_CHECKING:
+    import argparse
 
 _FIRST = 3  # after stdin, stdout and stderr: sd_listen_fds(3)
 
@@ -65,6 +69,20 @@ def check_console(path: str | None, *, needed: bool) -> None:
         raise ConfigError("console-socket", f"{path}: {error.strerror}") from error
     if not is_socket:
         raise ConfigError("console-socket", f"{path} is not a socket")
+
+
+def give(options: argparse.Namespace, process: Process) -> None:
+    """Tell of a process where the command line says: its terminal, a pidfd, its pid.
+
+    Raises:
+        OSError: somebody doesn't listen, or a file can't be written.
+    """
+    if options.console_socket and process.terminal is not None:
+        send_descriptor(options.console_socket, process.terminal.fileno())
+    if options.pidfd_socket:
+        send_descriptor(options.pidfd_socket, process.pidfd)
+    if options.pid_file:
+        write_pid(options.pid_file, process.pid)
 
 
 def send_descriptor(path: str, descriptor: int, name: bytes = b"/dev/ptmx") -> None:

@@ -11,7 +11,7 @@ from ..errors import ConfigError, StatusError
 from ..runtime import KeptContainer, Runtime
 from . import foreground, handover
 from .grantable import grantable
-from .kept import default_root
+from .kept import root_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def execute(options: argparse.Namespace, log: Log) -> int:
 async def _execute(options: argparse.Namespace, log: Log) -> int:
     if options.cgroup:
         raise ConfigError("cgroup", "can't be chosen: each process gets one of its own")
-    async with Runtime(options.root or default_root()).load(options.id) as container:
+    async with Runtime(root_of(options)).load(options.id) as container:
         status = container.status()
         if status == "paused" and not options.ignore_paused:
             raise StatusError(status, "exec (use --ignore-paused)")
@@ -45,12 +45,7 @@ async def _execute(options: argparse.Namespace, log: Log) -> int:
             detach=options.detach,
             **changes,
         )
-        if options.console_socket and process.terminal is not None:
-            handover.send_descriptor(options.console_socket, process.terminal.fileno())
-        if options.pidfd_socket:
-            handover.send_descriptor(options.pidfd_socket, process.pidfd)
-        if options.pid_file:
-            handover.write_pid(options.pid_file, process.pid)
+        handover.give(options, process)
         if options.detach:
             return 0
         return await foreground.follow(process)

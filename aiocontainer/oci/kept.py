@@ -25,9 +25,14 @@ def default_root() -> str:
     return state.default_root("aiocontainer-oci")
 
 
+def root_of(options: argparse.Namespace) -> str:
+    """The state root that the command line means."""
+    return options.root or default_root()
+
+
 def store_of(options: argparse.Namespace) -> Store:
     """The store that the command line means."""
-    return Store(options.root or default_root())
+    return Store(root_of(options))
 
 
 def open_folder(options: argparse.Namespace) -> Folder:

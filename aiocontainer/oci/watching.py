@@ -11,7 +11,7 @@ import anyio
 
 from ..errors import ConfigError
 from ..runtime import KeptContainer, Runtime
-from .kept import default_root
+from .kept import root_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def parse_interval(text: str) -> float:
 
 
 async def _events(options: argparse.Namespace, interval: float) -> None:
-    runtime = Runtime(options.root or default_root())
+    runtime = Runtime(root_of(options))
     async with runtime.load(options.id) as container:
         if options.stats:
             stats = await container.stats()

@@ -9,16 +9,7 @@ from .._sys import constants as c
 from ..config import Config
 from . import steps as s
 
-KINDS: Final = {
-    "user": c.CLONE_NEWUSER,
-    "mount": c.CLONE_NEWNS,
-    "pid": c.CLONE_NEWPID,
-    "uts": c.CLONE_NEWUTS,
-    "ipc": c.CLONE_NEWIPC,
-    "network": c.CLONE_NEWNET,
-    "cgroup": c.CLONE_NEWCGROUP,
-    "time": c.CLONE_NEWTIME,
-}
+KINDS: Final = {"user": c.CLONE_NEWUSER, **c.NAMESPACES}
 """Name in a config -> ``CLONE_NEW*``."""
 
 

@@ -7,11 +7,11 @@ import dataclasses
 import os
 import secrets
 import weakref
+from functools import partial
 from typing import Final
 
 import anyio
 
-from .._sys import pidfd as sys_pidfd
 from ..cgroups import Cgroup, detect, open_cgroup
 from ..cgroups.saved import let_go, reopened
 from ..config import Config
@@ -21,9 +21,8 @@ from ..proc import spawner
 from ..proc.adopted import AdoptedProcess
 from ..proc.agents import hand_over
 from ..proc.gate import open_gate
-from ..proc.launch import Request, start_slots, usage_of
+from ..proc.launch import Request, start_slots
 from ..proc.process import Process
-from ..proc.result import Usage
 from ..proc.stdio import Stdio
 from ..proc.uncancelled import uncancelled
 from ..processes import Processes
@@ -191,14 +190,9 @@ class KeptProcesses(Processes):
             self._was_over = True
             return
 
-        def finish(ended: sys_pidfd.Exit, wall_s: float) -> tuple[Usage, int]:
-            self.watching.ending(pidfd)
-            usage = usage_of(ended, wall_s, self.cgroup)
-            self.watching.ended(init.pid, ended.status, usage, init=True)
-            return usage, (usage.oom_kills or 0) - self.kills_of_runs
-
         if is_leased(self._config):
             self._take_ids_of(init.pid)
+        finish = partial(self._finish_first, init.pid, pidfd, self.cgroup)
         args = tuple(record.args)
         maker = _made.get(init.pid)  # who has not been reaped keeps its pid
         if maker is not None and maker.pidfd < 0:

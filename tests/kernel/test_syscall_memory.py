@@ -19,6 +19,7 @@ from aiocontainer.proc.syscall_call import Answer
 from tests.support.capabilities import needs
 from tests.support.shells import gone
 from tests.support.syscalls import (
+    TRY,
     asking,
     python,
     told,
@@ -40,14 +41,6 @@ def anyio_backend() -> Any:
     """What is tested is the same on every event loop."""
     return "asyncio", {}
 
-
-TRY = """
-import ctypes, json
-libc = ctypes.CDLL(None, use_errno=True)
-def call(*args):
-    ctypes.set_errno(0)
-    return libc.syscall(*args), ctypes.get_errno()
-"""
 
 MEMORY = (
     TRY

@@ -31,6 +31,7 @@ from tests.support.capabilities import needs
 from tests.support.inside import PYTHON
 from tests.support.syscalls import (
     MAKING,
+    TRY,
     always,
     asking,
     listening,
@@ -55,14 +56,6 @@ def anyio_backend() -> Any:
     """What is tested is the same on every event loop."""
     return "asyncio", {}
 
-
-TRY = """
-import ctypes, json
-libc = ctypes.CDLL(None, use_errno=True)
-def call(*args):
-    ctypes.set_errno(0)
-    return libc.syscall(*args), ctypes.get_errno()
-"""
 
 # -- answers ---------------------------------------------------------------------------
 

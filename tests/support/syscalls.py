@@ -13,6 +13,15 @@ from .inside import PYTHON, PYTHON_ROOT
 
 MAKING = ("mkdir", "mkdirat")
 
+TRY = """
+import ctypes, json
+libc = ctypes.CDLL(None, use_errno=True)
+def call(*args):
+    ctypes.set_errno(0)
+    return libc.syscall(*args), ctypes.get_errno()
+"""
+"""The beginning of a program whose ``call`` gives (answer, errno)."""
+
 
 def listening(*names: str, **settings: Any) -> Seccomp:
     """All is allowed, but we are asked about these calls."""
