@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import signal
 from collections.abc import Awaitable, Callable, Iterator
@@ -54,14 +53,15 @@ async def _begun(
 
 @contextlib.contextmanager
 def _forwarding(process: Process) -> Iterator[None]:
-    loop = asyncio.get_running_loop()
-    caught = []
+    def forward(number: int, _: object) -> None:
+        process.send_signal(number)
+
+    before = {}
     for number in signal.valid_signals() - _OURS:
-        with contextlib.suppress(ValueError, OSError, RuntimeError):
-            loop.add_signal_handler(number, process.send_signal, number)
-            caught.append(number)
+        with contextlib.suppress(ValueError, OSError):  # the C library's own
+            before[number] = signal.signal(number, forward)
     try:
         yield
     finally:
-        for number in caught:
-            loop.remove_signal_handler(number)
+        for number, handler in before.items():
+            signal.signal(number, handler)
