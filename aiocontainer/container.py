@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import secrets
 from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal, Self, Unpack
@@ -60,7 +59,7 @@ class Container(Supervised):
             UnsupportedFeature: asked for, but not possible.
         """
         self.config = config
-        self.id = secrets.token_hex(6) if id is None else _checked_id(id)
+        self.id = os.urandom(6).hex() if id is None else _checked_id(id)
         made_up = id is None and config.cgroup.name is None
         if group is not None and (config.cgroup.parent or config.cgroup.mode != "auto"):
             raise ConfigError("cgroup", "its place is in the group that was given")

@@ -16,9 +16,9 @@ from .._sys.libc import call
 from .._sys.paths import try_open_in_root
 from ..errors import CgroupError
 
-__all__ = ("check_reach",)
+__all__ = ("INSIDE", "check_reach")
 
-_INSIDE: Final = (
+INSIDE: Final = (
     RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV | RESOLVE_NO_MAGICLINKS
 )
 _LEADS_OUT: Final = frozenset({errno.ELOOP, errno.EXDEV})
@@ -42,7 +42,7 @@ def check_reach(mount: str, directory: str) -> None:
         return  # nothing can be made there, and whoever tries is told
     try:
         while path:
-            found = try_open_in_root(top, os.fsencode(path), os.O_PATH, _INSIDE)
+            found = try_open_in_root(top, os.fsencode(path), os.O_PATH, INSIDE)
             if found >= 0:
                 os.close(found)
                 return

@@ -11,7 +11,7 @@ is first looked at: who wants one figure of 500 containers doesn't pay for all.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
 
 if TYPE_CHECKING:
@@ -334,6 +334,8 @@ class _Parsed:
         part = reading.parts.get(name)
         if part is not None:
             return part.parse(reading)
+        from dataclasses import MISSING, fields
+
         default = next(one for one in fields(self) if one.name == name)  # type: ignore[arg-type]
         if default.default_factory is not MISSING:
             return default.default_factory()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 from collections.abc import Iterable, Iterator
 from typing import Final
@@ -69,6 +68,8 @@ def _resolv_conf(dns: Dns) -> str:
 
 def _servers(text: str) -> list[str]:
     """Name servers that can be reached from elsewhere than this host."""
+    import ipaddress
+
     found = []
     for word in _words(text, "nameserver"):
         try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from functools import cache
 from typing import Final
 
@@ -19,6 +18,8 @@ _PATH: Final = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
 
 @cache
 def _installed() -> dict[str, str]:
+    import shutil
+
     found = {name: shutil.which(name, path=_PATH) for name in FORWARDERS}
     return {name: path for name, path in found.items() if path}
 

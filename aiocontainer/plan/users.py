@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import pwd
-import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -59,6 +58,8 @@ class IdFacts:
     @cache
     def read() -> IdFacts:
         """Of this program's user; the answer is kept."""
+        import shutil  # 4 ms
+
         host = HostFacts.read()
         names = {str(host.uid), *_name_of(host.uid)}
         # It asks who *really* calls it; and no set-user-id program works after nnp.

@@ -7,7 +7,6 @@ import fcntl
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from secrets import token_hex
 from typing import Final, TypeAlias
 
 import anyio
@@ -74,7 +73,7 @@ class Request:
         if self.gate is not None:
             numbers.append(self.gate)
             at = len(numbers)
-        notify = b"/dev/notify-%s" % token_hex(6).encode() if self.notify else None
+        notify = f"/dev/notify-{os.urandom(6).hex()}".encode() if self.notify else None
         count, names = len(self.listen.numbers), self.listen.names
         program = Program(
             self.args, passed, own, self.terminal, at, notify, count, names

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 from collections.abc import Mapping, Sequence
 from typing import Any, Unpack
 
@@ -197,7 +196,7 @@ class Runtime:
         *,
         gated: bool,
     ) -> KeptContainer:
-        name = secrets.token_hex(6) if id is None else check_id(id, _LONGEST_ID)
+        name = os.urandom(6).hex() if id is None else check_id(id, _LONGEST_ID)
         ledger = Ledger(self._store, name, dumped(config), _checked_extra(extra))
         made_up = id is None and config.cgroup.name is None
         return KeptContainer(config, ledger, named_by_us=made_up, gated=gated)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
-import secrets
 import weakref
 from functools import partial
 from typing import Final
@@ -166,7 +165,7 @@ class KeptProcesses(Processes):
         the container isn't."""
         if self.cgroup is None:
             return None
-        cgroup = self.cgroup.child(f"run-{secrets.token_hex(4)}")
+        cgroup = self.cgroup.child(f"run-{os.urandom(4).hex()}")
         await spawner.watch_directories(key, cgroup.directories)
         cgroup.create()
         return cgroup

@@ -5,12 +5,12 @@ Nothing enforces ``frozen`` or ``slots``: tests with the real module do.
 
 from __future__ import annotations
 
-from . import missing
+from . import Unsuited, missing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any, Final
+    from typing import Any, Final, Never
 
 __all__ = ("dataclass", "field", "replace")
 
@@ -35,7 +35,8 @@ def dataclass(cls: type | None = None, /, **_: bool) -> Any:  # noqa: ANN401
 
 
 def _decorated(cls: type) -> type:
-    own = cls.__dict__.get("__annotations__", {})
+    said = cls.__dict__.get("__annotations__", {})
+    own = tuple(name for name in said if not str(said[name]).startswith("ClassVar"))
     inherited = getattr(cls, _NAMES, ())
     names = (*inherited, *(name for name in own if name not in inherited))
     made = tuple(
@@ -43,8 +44,11 @@ def _decorated(cls: type) -> type:
         for name in names
         if isinstance(default := getattr(cls, name, None), _Made)
     )
+    if hasattr(cls, "__getattr__"):
+        cls.__new__ = _refuse  # type: ignore[assignment]
     for name, value in (
         (_NAMES, names),
+        ("__slots__", own),  # for who asks which fields there are
         ("__match_args__", names),
         ("__init__", _init(names, made, getattr(cls, "__post_init__", None))),
         ("__eq__", _eq),
@@ -74,6 +78,11 @@ def _init(
             after(self)
 
     return init
+
+
+def _refuse(cls: type, *_: object, **__: object) -> Never:
+    """It is asked for fields whose slots are empty, and here are none."""
+    raise Unsuited(cls.__name__)
 
 
 def _values(one: Any) -> tuple[Any, ...]:  # noqa: ANN401
