@@ -11,7 +11,7 @@ from ..config.bundle import Bundle
 from ..errors import ConfigError
 from ..proc.process import Process
 from ..runtime import KeptContainer, Runtime
-from . import foreground, handover
+from . import foreground, handover, lean
 from .grantable import grantable
 from .kept import root_of
 
@@ -37,6 +37,7 @@ async def _create(options: argparse.Namespace, log: Log) -> None:
     container = await _made(options, log)
     try:
         handover.give(options, _init_of(container))
+        lean.settle()
     except BaseException:
         await container.destroy()
         raise
@@ -47,6 +48,7 @@ async def _run(options: argparse.Namespace, log: Log) -> int:
     container = await _made(options, log)
     try:
         handover.give(options, _init_of(container))
+        lean.settle()
         if options.detach:
             await container.start()
             await container.aclose()
@@ -75,6 +77,8 @@ async def _made(options: argparse.Namespace, log: Log) -> KeptContainer:
         raise ConfigError("process.args", "is needed")
     config = _changed(bundle.config, options)
     detaches = options.command == "create" or options.detach
+    if not detaches:
+        foreground.prepare(terminal=process.terminal)
     if process.terminal:
         handover.check_console(options.console_socket, needed=detaches)
     elif options.console_socket:

@@ -7,7 +7,6 @@ import signal
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Final
 
-from ..cli.attach import Wiring, attached
 from ..proc.process import Process
 
 _OURS: Final = {
@@ -19,6 +18,12 @@ _OURS: Final = {
     signal.SIGURG,
 }
 """Signals that aren't sent on: what can't be caught, or means only us."""
+
+
+def prepare(*, terminal: bool | tuple[int, int]) -> None:
+    """Load what `follow` will need, before anything is made."""
+    if terminal:
+        from ..cli import attach as _attach  # noqa: F401
 
 
 async def follow(
@@ -37,6 +42,8 @@ async def follow(
         with _forwarding(process):
             status = await _begun(process, begin)
     else:
+        from ..cli.attach import Wiring, attached
+
         wiring = Wiring({}, tty=True)
         async with attached(process, wiring, process.send_signal):
             status = await _begun(process, begin)

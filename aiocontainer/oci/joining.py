@@ -9,7 +9,7 @@ import anyio
 from ..config.bundle import read_process
 from ..errors import ConfigError, StatusError
 from ..runtime import KeptContainer, Runtime
-from . import foreground, handover
+from . import foreground, handover, lean
 from .grantable import grantable
 from .kept import root_of
 
@@ -35,6 +35,8 @@ async def _execute(options: argparse.Namespace, log: Log) -> int:
         args, terminal, changes = _wanted(options, container, log)
         if terminal:
             handover.check_console(options.console_socket, needed=options.detach)
+        if not options.detach:
+            foreground.prepare(terminal=terminal)
         process = await container.start(
             args,
             stdin=None,
@@ -45,6 +47,7 @@ async def _execute(options: argparse.Namespace, log: Log) -> int:
             detach=options.detach,
             **changes,
         )
+        lean.settle()
         handover.give(options, process)
         if options.detach:
             return 0

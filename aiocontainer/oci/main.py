@@ -12,6 +12,7 @@ from .report import Log, describe
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import argparse
     from typing import Final, NoReturn
 
 _FUNCTIONS: Final = {
@@ -38,27 +39,37 @@ _FUNCTIONS: Final = {
 _STARTING: Final = frozenset(("create", "run", "exec"))
 """Commands that start a process."""
 
+_LEAN: Final[frozenset[str]] = frozenset()  # until pydantic has a stand-in
+"""Commands that use the library, in a way that stand-ins may be enough for."""
+
 EXEC_FAILED: Final = 255
 """Exit status of ``exec`` where the program wasn't executed."""
 
 
-def main(words: list[str] | None = None) -> NoReturn:
-    """Do what the command line says, and exit with the status that engines expect."""
+def main(words: list[str] | None = None, *, lean: bool = True) -> NoReturn:
+    """Do what the command line says, and exit with the status that engines expect.
+
+    Args:
+        words: the command line; ``None`` is the process's.
+        lean: with stand-ins for what takes long to load, where that is enough.
+    """
     gc.disable()  # what is made here is needed to the end, which is near
     log = Log(None, "text", debug=False)
     command = None
     try:
-        options = arguments.parse(sys.argv[1:] if words is None else words)
+        words = sys.argv[1:] if words is None else words
+        options = arguments.parse(words)
         command = options.command
         log = Log(options.log, options.log_format, debug=options.debug)
         if command is None:
             _print_version()
             raise SystemExit(0)
-        if command in _STARTING:
-            _begin_spawner()
-        module, _, function = _FUNCTIONS[command].partition(".")
-        do = getattr(import_module(f".{module}", __package__), function)
-        status = do(options, log)
+        if lean and command in _LEAN and not _is_for_systemd(options):
+            from .lean import attempt
+
+            status = attempt(lambda: _do(options, log), words)
+        else:
+            status = _do(options, log)
     except arguments.UsageError as error:
         sys.stderr.write(f"{error}\n")
         status = 1
@@ -72,6 +83,20 @@ def main(words: list[str] | None = None) -> NoReturn:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(status or 0)  # to take all apart would take longer than most commands
+
+
+def _do(options: argparse.Namespace, log: Log) -> int | None:
+    if options.command in _STARTING:
+        _begin_spawner()
+    module, _, function = _FUNCTIONS[options.command].partition(".")
+    do = getattr(import_module(f".{module}", __package__), function)
+    status: int | None = do(options, log)
+    return status
+
+
+def _is_for_systemd(options: argparse.Namespace) -> bool:
+    """It is spoken to in a loop."""
+    return options.systemd_cgroup or options.cgroup_manager == "systemd"
 
 
 def _begin_spawner() -> None:

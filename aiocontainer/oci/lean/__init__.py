@@ -3,7 +3,7 @@
 To load pydantic, anyio with asyncio, and what `dataclasses` generates takes 0.25 s, ten
 times as long as the rest of ``create``. A command does one thing at a time, reads a
 document that nearly always is right, and prints no object. So in its own process, and
-nowhere else, `install` puts modules in their places that do no more than that.
+nowhere else, `attempt` puts modules in their places that do no more than that.
 
 The library isn't written for them: it knows only the real ones. They say yes or nothing:
 whatever they don't know, or take to be wrong, raises `Unsuited`. All is undone then as
@@ -13,14 +13,18 @@ what is asked or say what is wrong.
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib import import_module
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Final
+    from collections.abc import Callable, Sequence
+    from typing import Any, Final, TypeVar
 
-__all__ = ("Unsuited", "install", "missing")
+    T = TypeVar("T")
+
+__all__ = ("Unsuited", "attempt", "install", "missing", "settle")
 
 _STAND_INS: Final = {
     "anyio": "anyio",
@@ -32,9 +36,76 @@ _STAND_INS: Final = {
 }
 """Name -> the module here that takes its place."""
 
+_REFUSED: Final = (
+    "anyio.",
+    "asyncio",
+    "dbus_fast",
+    "pydantic.",
+    "pydantic_core.",
+    "pyroute2",
+    "sniffio",
+    # Ours that do several things at a time, loaded before anything is made.
+    "aiocontainer.cli.attach",
+    "aiocontainer.hooks",
+    "aiocontainer.network.attach",
+    "aiocontainer.user_networking",
+)
+"""What is never loaded beside them; with a dot, all below."""
+
+_AGAIN: Final = (
+    "import sys; sys.path += [{package!r}]\n"
+    "from aiocontainer.oci.main import main; main(lean=False)"
+)
+
 
 class Unsuited(BaseException):
     """This takes the real libraries."""
+
+
+class _Refusing:
+    """The first that is asked where a module is."""
+
+    @staticmethod
+    def find_spec(name: str, path: object = None, target: object = None) -> None:
+        """Nowhere, for what is refused."""
+        if name in _REFUSED or name.startswith(_BELOW):
+            raise Unsuited(name)
+
+
+_BELOW: Final = tuple(name for name in _REFUSED if name.endswith("."))
+
+_is_settled = False
+
+
+def attempt(do: Callable[[], T], words: Sequence[str]) -> T:
+    """Do something with the stand-ins; where they don't do, this process becomes one
+    that does it without.
+
+    Args:
+        do: does it, loading what it needs. It may be ended by `Unsuited` anywhere up to
+            `settle`, and leaves nothing then.
+        words: the command line, for the second time.
+    """
+    install()
+    try:
+        return do()
+    except Unsuited:
+        if _is_settled:
+            raise
+    if spawner := sys.modules.get("aiocontainer.proc.spawner"):
+        spawner.stop()
+    package = os.path.dirname(__file__)
+    for _ in __name__.split("."):
+        package = os.path.dirname(package)
+    flags = ["-I"] if sys.flags.isolated else ["-P"]
+    program = _AGAIN.format(package=package)
+    os.execv(sys.executable, [sys.executable, *flags, "-c", program, *words])
+
+
+def settle() -> None:
+    """What follows can't be undone: the command isn't begun again."""
+    global _is_settled
+    _is_settled = True
 
 
 def install() -> None:
@@ -46,6 +117,7 @@ def install() -> None:
     loaded = [name for name in _STAND_INS if name in sys.modules]
     if loaded:
         raise RuntimeError(f"already loaded: {', '.join(loaded)}")
+    sys.meta_path.insert(0, _Refusing)  # type: ignore[arg-type]  it never finds any
     for name, here in _STAND_INS.items():
         sys.modules[name] = import_module(f".{here}", __package__)
 
