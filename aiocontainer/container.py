@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal, Self, Unpack
 
 import anyio
 
-from .cgroups import CGroup
+from .cgroups import CGroup, CgroupPath, Entry, entry_below
 from .config import Config, Mount, ProcessChanges, override
 from .config.base import StrPath
 from .errors import ConfigError
@@ -89,6 +89,7 @@ class Container(Supervised):
         sd_notify: bool | Literal["forward"] = False,
         console_socket: StrPath | None = None,
         pidfd_socket: StrPath | None = None,
+        cgroup: CgroupPath | None = None,
         **settings: Unpack[ProcessChanges],
     ) -> Process:
         """Start a program; the first one is the container's own, pid 1.
@@ -111,6 +112,10 @@ class Container(Supervised):
             console_socket: path of a socket that is sent the terminal, which then isn't
                 the `Process`'s.
             pidfd_socket: path of a socket that is sent a pidfd of the process.
+            cgroup: where it is to be instead of a cgroup of its own: an existing one
+                below the container's (``"/"``), as the container itself sees it; on v1
+                also ``{controller: path}``. What it uses isn't counted by itself then,
+                and a kill reaches only its process group.
             settings: fields of `ProcessSettings` that differ from the config's:
                 ``env``, ``cwd``, ``user``, ``capabilities``, ``rlimits``...
 
@@ -130,8 +135,9 @@ class Container(Supervised):
             stdin = stdout = stderr = None
         if sd_notify:
             _check_dev(self.config)
+        entry = None if cgroup is None else self._entry(cgroup)
         request = checked(
-            args, changed, terminal, pass_fds, listen_fds, bool(sd_notify)
+            args, changed, terminal, pass_fds, listen_fds, bool(sd_notify), entry
         )
         receivers: Receivers | None = None
         if console_socket is not None or pidfd_socket is not None:
@@ -149,6 +155,12 @@ class Container(Supervised):
             socket = os.environ.get("NOTIFY_SOCKET")
             process.notifications.forward_to(socket, self.processes)
         return process
+
+    def _entry(self, cgroup: CgroupPath) -> Entry:
+        if self._processes.first is None:
+            reason = "can't be chosen: the first process is in the container's own"
+            raise ConfigError("cgroup", reason)
+        return entry_below(self._processes.cgroup, cgroup)
 
     async def run(
         self,

@@ -36,7 +36,7 @@ from .proc.result import ExitReason, Usage
 from .proc.stdio import DEVNULL, Stdio, open_stdio
 from .proc.uncancelled import uncancelled
 from .proc.verify import Verifier
-from .runs import Run, ending, kill_and_remove, killed_for_memory, starting
+from .runs import Run, ending, entry_of, kill_and_remove, killed_for_memory, starting
 from .state.id_ranges import IdRange
 from .watching import Watching
 
@@ -88,6 +88,8 @@ class Processes:
         self._runs = 0
         self.kills_of_runs = 0
         """Processes of later ones' trees that the kernel killed for memory."""
+        self._shares = False
+        """Later ones have been where their kills can't be told from the first's."""
         self._starting = anyio.Lock()
 
     @property
@@ -233,7 +235,7 @@ class Processes:
                 stops[b"created"] = attached.attach
             self._add_agent(stops, request, None)
             cgroup = await self._make_cgroup()
-            child = await launch(key, plan, descriptors, cgroup, stops)
+            child = await launch(key, plan, descriptors, entry_of(cgroup), stops)
         except BaseException as error:
             spawner.forget(key)
             killed = killed_for_memory(self.cgroup)
@@ -266,7 +268,8 @@ class Processes:
         self.watching.ending(pidfd)
         usage = usage_of(ended, wall_s, cgroup)
         self.watching.ended(pid, ended.status, usage, init=True)
-        return usage, (usage.oom_kills or 0) - self.kills_of_runs
+        kills = (usage.oom_kills or 0) - self.kills_of_runs
+        return usage, 0 if self._shares else kills
 
     def _add_agent(
         self, stops: dict[bytes, Stop], request: Request, first: int | None
@@ -289,14 +292,18 @@ class Processes:
             program, descriptors = request.program(stdio, owner)
             index = 1 + len(descriptors)
             plan = plans.join(self._frame, request.settings, program, index)
-            cgroup = await self._make_run_cgroup(key)
+            if request.entry is None:
+                cgroup = await self._make_run_cgroup(key)
+            else:
+                self._shares = True
+            entry = request.entry or entry_of(cgroup)
             stops: dict[bytes, Stop] = {
                 READY: partial(self._verifier.later, request.settings)
             }
             self._add_agent(stops, request, first.pid)
             files = more_files(self._config, self._name)
             child = await launch(
-                key, plan, [*descriptors, target], cgroup, stops, more_files=files
+                key, plan, [*descriptors, target], entry, stops, more_files=files
             )
         except BaseException as error:
             spawner.forget(key, at_once=True)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 from ._sys import pidfd as sys_pidfd
-from .cgroups import Cgroup
+from .cgroups import Cgroup, Entry
 from .errors import CgroupError, SetupError
 from .proc.handshake import Child
 from .proc.launch import usage_of
@@ -33,7 +33,8 @@ class Run:
         self.process: Process | None = None
 
     def kill(self) -> None:
-        """SIGKILL for it and its descendants; without a cgroup, for its session."""
+        """SIGKILL for it and its descendants; without a cgroup of its own, for its
+        process group."""
         if self._cgroup is not None:
             with ending():
                 self._cgroup.kill()
@@ -92,6 +93,11 @@ async def kill_and_remove(cgroup: Cgroup) -> None:
     if not cgroup.try_remove():
         cgroup.kill()  # what outlives the first process without a pid namespace
         await cgroup.remove()
+
+
+def entry_of(cgroup: Cgroup | None) -> Entry:
+    """How a process gets into a cgroup, or stays where it is."""
+    return Entry() if cgroup is None else cgroup.entry()
 
 
 def killed_for_memory(cgroup: Cgroup | None) -> bool:

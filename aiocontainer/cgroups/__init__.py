@@ -5,6 +5,7 @@ are a `Cgroup`.
 """
 
 from .base import Cgroup, Entry
+from .below import CgroupPath, entry_below
 from .detect import Hierarchy, Layout, detect
 from .group import CGroup
 from .leftovers import collect
@@ -15,6 +16,7 @@ from .stats import CgroupStats, Usage
 __all__ = (
     "CGroup",
     "Cgroup",
+    "CgroupPath",
     "CgroupStats",
     "Entry",
     "Hierarchy",
@@ -24,6 +26,7 @@ __all__ = (
     "Usage",
     "collect",
     "detect",
+    "entry_below",
     "open_cgroup",
     "prune_parents",
     "within_reach",

@@ -64,7 +64,8 @@ class Exit:
     returncode: int | None
     """As in subprocess: negative for a signal. ``None``: somebody else reaped it."""
     oom_kills: int = 0
-    """Processes of its tree that the kernel killed for lack of memory."""
+    """Processes of its tree that the kernel killed for lack of memory; 0 also where
+    that isn't counted (then ``usage.oom_kills`` is ``None``)."""
     init: bool = False
     """Whether it was the container's first process, so that the container is over."""
     usage: Usage | None = None

@@ -13,7 +13,7 @@ import anyio
 import anyio.lowlevel
 
 from .._sys import pidfd as sys_pidfd
-from ..cgroups import Cgroup
+from ..cgroups import Cgroup, Entry
 from ..config import ProcessSettings
 from ..errors import CgroupError, ConfigError
 from ..plan.compile import Plan, Program
@@ -41,6 +41,8 @@ class Request:
     listen: ListenFds = ListenFds()
     notify: bool = False
     """It gets a notification socket."""
+    entry: Entry | None = None
+    """The way into a cgroup that is there, for who gets none of its own."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -88,6 +90,7 @@ def checked(
     pass_fds: Sequence[int],
     listen_fds: ListenSources = (),
     notify: bool = False,
+    entry: Entry | None = None,
 ) -> Request:
     """A request whose every part can be used.
 
@@ -104,8 +107,15 @@ def checked(
         _check_passed(f"pass_fds[{index}]", number)
     size = _checked_size(terminal)
     listen = checked_listen_fds(listen_fds, pass_fds)
-    passed = tuple(pass_fds)
-    return Request(tuple(args), settings, size, passed, listen=listen, notify=notify)
+    return Request(
+        tuple(args),
+        settings,
+        size,
+        tuple(pass_fds),
+        listen=listen,
+        notify=notify,
+        entry=entry,
+    )
 
 
 def _checked_size(terminal: bool | tuple[int, int]) -> tuple[int, int] | None:
@@ -160,18 +170,13 @@ async def launch(
     key: int,
     plan: Plan,
     descriptors: list[int],
-    cgroup: Cgroup | None,
+    entry: Entry,
     stops: Mapping[bytes, handshake.Stop] = handshake.NO_STOPS,
     *,
     more_files: tuple[str, ...] = (),
 ) -> handshake.Child:
     """Have the plan carried out, in a cgroup. The child also writes "0" to
     ``more_files``. Cancellation and errors: `handshake`."""
-    if cgroup is None:
-        return await handshake.start(
-            key, plan, descriptors, join_files=more_files, stops=stops
-        )
-    entry = cgroup.entry()
     join_files = entry.join_files + more_files
     if entry.clone_directory is None:
         return await handshake.start(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal, Unpack
 
-from ..cgroups import Cgroup
+from ..cgroups import Cgroup, CgroupPath
 from ..config import Config, ProcessChanges, override
 from ..config.base import StrPath
 from ..container import Container
@@ -97,6 +97,7 @@ class KeptContainer(Container):
         sd_notify: bool | Literal["forward"] = False,
         console_socket: StrPath | None = None,
         pidfd_socket: StrPath | None = None,
+        cgroup: CgroupPath | None = None,
         detach: bool = False,
         **settings: Unpack[ProcessChanges],
     ) -> Process:
@@ -128,6 +129,7 @@ class KeptContainer(Container):
             sd_notify=sd_notify,
             console_socket=console_socket,
             pidfd_socket=pidfd_socket,
+            cgroup=cgroup,
             **settings,
         )
         if detach:
