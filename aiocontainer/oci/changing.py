@@ -15,24 +15,23 @@ from .kept import root_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import argparse
-
+    from .arguments import Options
     from .report import Log
 
 _LARGEST = 1 << 20
 
 
-def pause(options: argparse.Namespace, _log: Log) -> None:
+def pause(options: Options, _log: Log) -> None:
     """Stop all processes; confirmed by the kernel."""
     anyio.run(_pause, options)
 
 
-def resume(options: argparse.Namespace, _log: Log) -> None:
+def resume(options: Options, _log: Log) -> None:
     """Let all processes go on; confirmed by the kernel."""
     anyio.run(_resume, options)
 
 
-def update(options: argparse.Namespace, log: Log) -> None:
+def update(options: Options, log: Log) -> None:
     """Change limits."""
     limits, warnings = read_resources(_document(options))
     for warning in warnings:
@@ -40,26 +39,26 @@ def update(options: argparse.Namespace, log: Log) -> None:
     anyio.run(_update, options, limits)
 
 
-async def _pause(options: argparse.Namespace) -> None:
+async def _pause(options: Options) -> None:
     async with _runtime(options).load(options.id) as container:
         await container.pause()
 
 
-async def _resume(options: argparse.Namespace) -> None:
+async def _resume(options: Options) -> None:
     async with _runtime(options).load(options.id) as container:
         await container.resume()
 
 
-async def _update(options: argparse.Namespace, limits: Any) -> None:  # noqa: ANN401
+async def _update(options: Options, limits: Any) -> None:  # noqa: ANN401
     async with _runtime(options).load(options.id) as container:
         await container.set(limits)
 
 
-def _runtime(options: argparse.Namespace) -> Runtime:
+def _runtime(options: Options) -> Runtime:
     return Runtime(root_of(options))
 
 
-def _document(options: argparse.Namespace) -> Any:  # noqa: ANN401
+def _document(options: Options) -> Any:  # noqa: ANN401
     for flag in ("l3_cache_schema", "mem_bw_schema"):
         if getattr(options, flag) is not None:
             raise ConfigError(flag.replace("_", "-"), "can't be changed later")

@@ -7,15 +7,15 @@ from .kept import open_folder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import argparse
     from typing import NoReturn
 
+    from .arguments import Options
     from .report import Log
 
 _REASON = "isn't implemented"
 
 
-def checkpoint(options: argparse.Namespace, _log: Log) -> NoReturn:
+def checkpoint(options: Options, _log: Log) -> NoReturn:
     """Say that it can't be done; the container stays as it is.
 
     Raises:
@@ -26,7 +26,7 @@ def checkpoint(options: argparse.Namespace, _log: Log) -> NoReturn:
     raise UnsupportedFeature("checkpoint", _REASON)
 
 
-def restore(_options: argparse.Namespace, _log: Log) -> NoReturn:
+def restore(_options: Options, _log: Log) -> NoReturn:
     """Say that it can't be done.
 
     Raises:

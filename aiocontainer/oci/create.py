@@ -17,23 +17,22 @@ from .kept import root_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import argparse
-
     from ..config.oci import CgroupManager
+    from .arguments import Options
     from .report import Log
 
 
-def create(options: argparse.Namespace, log: Log) -> None:
+def create(options: Options, log: Log) -> None:
     """Make a container that waits for ``start``."""
     anyio.run(_create, options, log)
 
 
-def run(options: argparse.Namespace, log: Log) -> int:
+def run(options: Options, log: Log) -> int:
     """Make a container, start it, and wait for its end; its exit status."""
     return anyio.run(_run, options, log)
 
 
-async def _create(options: argparse.Namespace, log: Log) -> None:
+async def _create(options: Options, log: Log) -> None:
     container = await _made(options, log)
     try:
         handover.give(options, _init_of(container))
@@ -44,7 +43,7 @@ async def _create(options: argparse.Namespace, log: Log) -> None:
     await container.aclose()
 
 
-async def _run(options: argparse.Namespace, log: Log) -> int:
+async def _run(options: Options, log: Log) -> int:
     container = await _made(options, log)
     try:
         handover.give(options, _init_of(container))
@@ -64,7 +63,7 @@ async def _run(options: argparse.Namespace, log: Log) -> int:
     return status
 
 
-async def _made(options: argparse.Namespace, log: Log) -> KeptContainer:
+async def _made(options: Options, log: Log) -> KeptContainer:
     bundle = Bundle.read(
         os.path.abspath(options.bundle),
         cgroup_manager=_manager(options),
@@ -104,13 +103,13 @@ async def _made(options: argparse.Namespace, log: Log) -> KeptContainer:
     )
 
 
-def _manager(options: argparse.Namespace) -> CgroupManager:
+def _manager(options: Options) -> CgroupManager:
     if options.systemd_cgroup:
         return "systemd"
     return options.cgroup_manager or "cgroupfs"
 
 
-def _changed(config: Config, options: argparse.Namespace) -> Config:
+def _changed(config: Config, options: Options) -> Config:
     """The config with what the command line says."""
     if options.no_pivot:
         config = replace(config, pivot_root=False)

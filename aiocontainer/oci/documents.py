@@ -10,16 +10,16 @@ from .kept import OCI_VERSION
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import argparse
     from typing import Any, Final
 
+    from .arguments import Options
     from .report import Log
 
 _CAPABILITIES: Final = ("CAP_AUDIT_WRITE", "CAP_KILL", "CAP_NET_BIND_SERVICE")
 _PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
-def spec(options: argparse.Namespace, _log: Log) -> None:
+def spec(options: Options, _log: Log) -> None:
     """Write a config.json to begin with."""
     path = os.path.join(options.bundle, "config.json")
     text = json.dumps(example(rootless=options.rootless), indent="\t")
@@ -27,7 +27,7 @@ def spec(options: argparse.Namespace, _log: Log) -> None:
         file.write(text + "\n")
 
 
-def features(_options: argparse.Namespace, _log: Log) -> None:
+def features(_options: Options, _log: Log) -> None:
     """Print what this runtime can do (features.md of the runtime-spec)."""
     sys.stdout.write(json.dumps(known_features(), indent=2) + "\n")
 

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import _signal
+import _signal  # the other one makes enums of all this
 import os
-import signal
 import time
 
 from ..errors import CgroupBusy, ConfigError, ContainerNotFound, StateError, StatusError
 from ..state import Remains
 from .kept import oci_status, open_folder
-from .telling import members
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import argparse
     from typing import Final
 
     from ..state import Folder, Record
+    from .arguments import Options
     from .report import Log
 
 PATIENCE_S: Final = 10.0
@@ -26,7 +24,7 @@ it."""
 _PAUSE_S: Final = 0.002
 
 
-def kill(options: argparse.Namespace, _log: Log) -> None:
+def kill(options: Options, _log: Log) -> None:
     """Send a signal to the first process, or to all."""
     number = parse_signal(options.signal)
     with open_folder(options) as folder:
@@ -37,11 +35,11 @@ def kill(options: argparse.Namespace, _log: Log) -> None:
         if oci_status(folder, record) in ("stopped", "creating"):
             raise StatusError("stopped", "signal")
         _signal_first(record, number)
-        if number == signal.SIGKILL:
+        if number == _signal.SIGKILL:
             _thaw(record)
 
 
-def delete(options: argparse.Namespace, _log: Log) -> None:
+def delete(options: Options, _log: Log) -> None:
     """Remove what is left of a container; with ``--force`` end it first."""
     try:
         folder = open_folder(options)
@@ -76,14 +74,14 @@ def parse_signal(text: str) -> int:
     Raises:
         ConfigError: there is none of this name or number.
     """
-    if text.isascii() and text.isdecimal() and int(text) < signal.NSIG:
+    if text.isascii() and text.isdecimal() and int(text) < _signal.NSIG:
         return int(text)
     word = text.upper()
     name = word if word.startswith("SIG") else f"SIG{word}"
-    number = getattr(signal, name, None)
-    if not isinstance(number, signal.Signals):
+    number = getattr(_signal, name, None)
+    if not isinstance(number, int) or name.startswith("SIG_"):
         raise ConfigError("signal", f"unknown signal {text[:40]!r}")
-    return int(number)
+    return number
 
 
 def _signal_first(record: Record, number: int) -> None:
@@ -99,9 +97,11 @@ def _signal_first(record: Record, number: int) -> None:
 
 
 def _signal_all(record: Record, number: int) -> None:
-    if number == signal.SIGKILL:
+    if number == _signal.SIGKILL:
         Remains(record).kill()
         return
+    from .telling import members
+
     for pid in members(record):
         try:
             pidfd = os.pidfd_open(pid)

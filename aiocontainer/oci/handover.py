@@ -13,7 +13,7 @@ from ..errors import ConfigError
 from ..proc.process import Process
 
 if TYPE_CHECKING:
-    import argparse
+    from .arguments import Options
 
 _FIRST = 3  # after stdin, stdout and stderr: sd_listen_fds(3)
 
@@ -71,7 +71,7 @@ def check_console(path: str | None, *, needed: bool) -> None:
         raise ConfigError("console-socket", f"{path} is not a socket")
 
 
-def give(options: argparse.Namespace, process: Process) -> None:
+def give(options: Options, process: Process) -> None:
     """Tell of a process where the command line says: its terminal, a pidfd, its pid.
 
     Raises:

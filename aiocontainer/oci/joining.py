@@ -15,17 +15,16 @@ from .kept import root_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import argparse
-
+    from .arguments import Options
     from .report import Log
 
 
-def execute(options: argparse.Namespace, log: Log) -> int:
+def execute(options: Options, log: Log) -> int:
     """Run a program in a container; its exit status, or 0 if it isn't waited for."""
     return anyio.run(_execute, options, log)
 
 
-async def _execute(options: argparse.Namespace, log: Log) -> int:
+async def _execute(options: Options, log: Log) -> int:
     if options.cgroup:
         raise ConfigError("cgroup", "can't be chosen: each process gets one of its own")
     async with Runtime(root_of(options)).load(options.id) as container:
@@ -55,7 +54,7 @@ async def _execute(options: argparse.Namespace, log: Log) -> int:
 
 
 def _wanted(
-    options: argparse.Namespace, container: KeptContainer, log: Log
+    options: Options, container: KeptContainer, log: Log
 ) -> tuple[tuple[str, ...], bool | tuple[int, int], dict[str, Any]]:
     """(program and arguments, terminal, settings) from a file or the command line."""
     if options.process is not None:
@@ -69,7 +68,7 @@ def _wanted(
     return tuple(words), options.tty, _changes(options, container)
 
 
-def _changes(options: argparse.Namespace, container: KeptContainer) -> dict[str, Any]:
+def _changes(options: Options, container: KeptContainer) -> dict[str, Any]:
     config = container.config
     changes: dict[str, Any] = {}
     if options.cwd is not None:

@@ -11,10 +11,10 @@ from ..state import Store, status_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import argparse
     from typing import Any, Final
 
     from ..state import Folder, Record
+    from .arguments import Options
 
 OCI_VERSION: Final = "1.3.0"
 
@@ -25,17 +25,17 @@ def default_root() -> str:
     return state.default_root("aiocontainer-oci")
 
 
-def root_of(options: argparse.Namespace) -> str:
+def root_of(options: Options) -> str:
     """The state root that the command line means."""
     return options.root or default_root()
 
 
-def store_of(options: argparse.Namespace) -> Store:
+def store_of(options: Options) -> Store:
     """The store that the command line means."""
     return Store(root_of(options))
 
 
-def open_folder(options: argparse.Namespace) -> Folder:
+def open_folder(options: Options) -> Folder:
     """The folder of the container that the command line names.
 
     Raises:

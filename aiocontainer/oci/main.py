@@ -5,15 +5,15 @@ from __future__ import annotations
 import gc
 import os
 import sys
-from importlib import import_module
 
 from . import arguments
 from .report import Log, describe
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import argparse
     from typing import Final, NoReturn
+
+    from .arguments import Options
 
 _FUNCTIONS: Final = {
     "create": "create.create",
@@ -85,16 +85,17 @@ def main(words: list[str] | None = None, *, lean: bool = True) -> NoReturn:
     os._exit(status or 0)  # to take all apart would take longer than most commands
 
 
-def _do(options: argparse.Namespace, log: Log) -> int | None:
+def _do(options: Options, log: Log) -> int | None:
     if options.command in _STARTING:
         _begin_spawner()
     module, _, function = _FUNCTIONS[options.command].partition(".")
-    do = getattr(import_module(f".{module}", __package__), function)
+    loaded = __import__(f"{__package__}.{module}", fromlist=[function])
+    do = getattr(loaded, function)
     status: int | None = do(options, log)
     return status
 
 
-def _is_for_systemd(options: argparse.Namespace) -> bool:
+def _is_for_systemd(options: Options) -> bool:
     """It is spoken to in a loop."""
     return options.systemd_cgroup or options.cgroup_manager == "systemd"
 
@@ -113,8 +114,7 @@ def _during(command: str | None) -> str:
 
 
 def _print_version() -> None:
-    from importlib.metadata import version
+    from .. import __version__
 
     # Engines read the first line, and the one of the specification.
-    number = version("aiocontainer")
-    sys.stdout.write(f"aiocontainer-oci version {number}\nspec: 1.3.0\n")
+    sys.stdout.write(f"aiocontainer-oci version {__version__}\nspec: 1.3.0\n")

@@ -7,7 +7,6 @@ denied", in lower case.
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import time
@@ -20,6 +19,7 @@ from ..errors import (
     SetupError,
     StatusError,
 )
+from ..state.quick_json import quote
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -61,9 +61,9 @@ class Log:
     def _write(self, level: str, message: str) -> None:
         now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         if self._form == "json":
-            line = json.dumps({"level": level, "msg": message, "time": now})
+            line = f'{{"level": "{level}", "msg": {quote(message)}, "time": "{now}"}}'
         else:
-            line = f"time={json.dumps(now)} level={level} msg={json.dumps(message)}"
+            line = f'time="{now}" level={level} msg={quote(message)}'
         if self._path is None:
             sys.stderr.write(line + "\n")
             return

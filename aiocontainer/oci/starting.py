@@ -13,13 +13,12 @@ from .kept import oci_status, open_folder, store_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import argparse
-
     from ..state import Record
+    from .arguments import Options
     from .report import Log
 
 
-def start(options: argparse.Namespace, _log: Log) -> None:
+def start(options: Options, _log: Log) -> None:
     """Open the gate, and wait until the program runs."""
     with open_folder(options) as folder:
         record = folder.read()
@@ -47,7 +46,7 @@ def _has_more_to_do(record: Record) -> bool:
     )
 
 
-def _start_by_runtime(options: argparse.Namespace) -> None:
+def _start_by_runtime(options: Options) -> None:
     """The same by way of `Runtime`, which does what is due then."""
     import anyio
 

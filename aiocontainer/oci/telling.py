@@ -2,31 +2,31 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 
 from ..errors import ContainerNotFound, StateError
+from ..state.quick_json import dumps
 from .kept import document, open_folder, store_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Iterable, Iterator, Sequence
     from typing import Any
 
     from ..state import Record
+    from .arguments import Options
     from .report import Log
 
 
-def state(options: argparse.Namespace, _log: Log) -> None:
+def state(options: Options, _log: Log) -> None:
     """Print one container's state as JSON."""
     with open_folder(options) as folder:
         found = document(folder, folder.read())
     _print_json(found)
 
 
-def list_all(options: argparse.Namespace, log: Log) -> None:
+def list_all(options: Options, log: Log) -> None:
     """Print all containers."""
     found = [*_documents(options, log)]
     if options.quiet:
@@ -39,7 +39,7 @@ def list_all(options: argparse.Namespace, log: Log) -> None:
         sys.stdout.writelines(_table([names, *rows]))
 
 
-def ps(options: argparse.Namespace, _log: Log) -> None:
+def ps(options: Options, _log: Log) -> None:
     """Print the processes in a container: their numbers, or what ps(1) says of them."""
     with open_folder(options) as folder:
         pids = members(folder.read())
@@ -74,7 +74,7 @@ def members(record: Record) -> list[int]:
     return sorted(found - {0})
 
 
-def _documents(options: argparse.Namespace, log: Log) -> Iterator[dict[str, Any]]:
+def _documents(options: Options, log: Log) -> Iterator[dict[str, Any]]:
     store = store_of(options)
     for id in store.ids():
         try:
@@ -96,4 +96,4 @@ def _table(rows: Iterable[Sequence[str]]) -> Iterator[str]:
 
 
 def _print_json(value: object) -> None:
-    sys.stdout.write(json.dumps(value, indent=2) + "\n")
+    sys.stdout.write(dumps(value) + "\n")

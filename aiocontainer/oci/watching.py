@@ -15,14 +15,13 @@ from .kept import root_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import argparse
-
+    from .arguments import Options
     from .report import Log
 
 _UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
-def events(options: argparse.Namespace, _log: Log) -> None:
+def events(options: Options, _log: Log) -> None:
     """Print statistics once, or at intervals until the container ends."""
     interval = parse_interval(options.interval)
     anyio.run(_events, options, interval)
@@ -41,7 +40,7 @@ def parse_interval(text: str) -> float:
     return seconds
 
 
-async def _events(options: argparse.Namespace, interval: float) -> None:
+async def _events(options: Options, interval: float) -> None:
     runtime = Runtime(root_of(options))
     async with runtime.load(options.id) as container:
         if options.stats:

@@ -12,7 +12,6 @@ Nothing is synced to disk: a record tells of what a reboot ends.
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import stat
 
@@ -242,6 +241,8 @@ class Folder:
         Raises:
             ContainerNotFound: the container was removed meanwhile.
         """
+        import fcntl  # not at the top: who only reads needs none
+
         try:
             fcntl.flock(self.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -253,6 +254,8 @@ class Folder:
 
     def unlock(self) -> None:
         """Give the lock back."""
+        import fcntl
+
         fcntl.flock(self.descriptor, fcntl.LOCK_UN)
 
     @property

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import time
 
 from ..errors import StateError
+from . import quick_json
 from .identity import Identity
 
 TYPE_CHECKING = False
@@ -102,6 +102,8 @@ class Record:
         for name in self.__slots__:
             value = getattr(self, name)
             fields[name] = value.as_list() if isinstance(value, Identity) else value
+        import json
+
         return json.dumps(fields, indent=1).encode() + b"\n"
 
 
@@ -112,7 +114,7 @@ def parse(path: str, text: bytes) -> Record:
         StateError: it is cut off, damaged, another program's, or of a later version.
     """
     try:
-        fields = json.loads(text)
+        fields = quick_json.loads(text)
     except (ValueError, RecursionError):
         raise StateError(path, "is cut off or damaged") from None
     version = fields.pop("aiocontainer", None) if isinstance(fields, dict) else None
