@@ -39,7 +39,7 @@ _FUNCTIONS: Final = {
 _STARTING: Final = frozenset(("create", "run", "exec"))
 """Commands that start a process."""
 
-_LEAN: Final[frozenset[str]] = frozenset()  # until pydantic has a stand-in
+_LEAN: Final = _STARTING | {"pause", "resume", "update"}
 """Commands that use the library, in a way that stand-ins may be enough for."""
 
 EXEC_FAILED: Final = 255
@@ -67,7 +67,7 @@ def main(words: list[str] | None = None, *, lean: bool = True) -> NoReturn:
         if lean and command in _LEAN and not _is_for_systemd(options):
             from .lean import attempt
 
-            status = attempt(lambda: _do(options, log), words)
+            status = attempt(lambda: _do(options, log), words, log)
         else:
             status = _do(options, log)
     except arguments.UsageError as error:

@@ -5,10 +5,10 @@ times as long as the rest of ``create``. A command does one thing at a time, rea
 document that nearly always is right, and prints no object. So in its own process, and
 nowhere else, `attempt` puts modules in their places that do no more than that.
 
-The library isn't written for them: it knows only the real ones. They say yes or nothing:
-whatever they don't know, or take to be wrong, raises `Unsuited`. All is undone then as
-for any exception, and the command is executed again with the real libraries, which do
-what is asked or say what is wrong.
+The library isn't written for them: it knows only the real ones. They say yes or
+nothing: whatever they don't know, or take to be wrong, raises `Unsuited`. All is undone
+then as for any exception, and the command is executed again with the real libraries,
+which do what is asked or say what is wrong.
 """
 
 from __future__ import annotations
@@ -17,10 +17,14 @@ import os
 import sys
 from importlib import import_module
 
+from ...errors import ContainerError
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from typing import Any, Final, TypeVar
+    from typing import Final, TypeVar
+
+    from ..report import Log
 
     T = TypeVar("T")
 
@@ -77,7 +81,7 @@ _BELOW: Final = tuple(name for name in _REFUSED if name.endswith("."))
 _is_settled = False
 
 
-def attempt(do: Callable[[], T], words: Sequence[str]) -> T:
+def attempt(do: Callable[[], T], words: Sequence[str], log: Log) -> T:
     """Do something with the stand-ins; where they don't do, this process becomes one
     that does it without.
 
@@ -85,13 +89,18 @@ def attempt(do: Callable[[], T], words: Sequence[str]) -> T:
         do: does it, loading what it needs. It may be ended by `Unsuited` anywhere up to
             `settle`, and leaves nothing then.
         words: the command line, for the second time.
+        log: told, where debugging is wanted, if there is a second time.
     """
     install()
     try:
         return do()
-    except Unsuited:
+    except (OSError, ContainerError):
+        raise
+    except (Unsuited, Exception) as error:
+        # What isn't for want of the real libraries happens again with them.
         if _is_settled:
             raise
+        log.debug(f"begins again without stand-ins: {type(error).__name__}: {error}")
     if spawner := sys.modules.get("aiocontainer.proc.spawner"):
         spawner.stop()
     package = os.path.dirname(__file__)
@@ -117,7 +126,7 @@ def install() -> None:
     loaded = [name for name in _STAND_INS if name in sys.modules]
     if loaded:
         raise RuntimeError(f"already loaded: {', '.join(loaded)}")
-    sys.meta_path.insert(0, _Refusing)  # type: ignore[arg-type]  it never finds any
+    sys.meta_path.insert(0, _Refusing)  # type: ignore[arg-type]
     for name, here in _STAND_INS.items():
         sys.modules[name] = import_module(f".{here}", __package__)
 

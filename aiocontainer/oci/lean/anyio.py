@@ -122,9 +122,9 @@ async def sleep(delay: float) -> None:
     """Wait so many seconds."""
     scope = _next()
     if scope is None or current_time() + delay < scope.deadline:
-        time.sleep(delay)
+        time.sleep(delay)  # noqa: ASYNC251
         return
-    time.sleep(max(0.0, scope.deadline - current_time()))
+    time.sleep(max(0.0, scope.deadline - current_time()))  # noqa: ASYNC251
     _expire(scope)
 
 

@@ -35,14 +35,14 @@ def dataclass(cls: type | None = None, /, **_: bool) -> Any:  # noqa: ANN401
 
 
 def _decorated(cls: type) -> type:
-    said = cls.__dict__.get("__annotations__", {})
+    said = cls.__dict__.get("__annotations__", {})  # noqa: RUF063  its own
     own = tuple(name for name in said if not str(said[name]).startswith("ClassVar"))
     inherited = getattr(cls, _NAMES, ())
     names = (*inherited, *(name for name in own if name not in inherited))
     made = tuple(
-        (name, default.factory)
+        (name, factory)
         for name in names
-        if isinstance(default := getattr(cls, name, None), _Made)
+        if (factory := _factory_of(getattr(cls, name, None))) is not None
     )
     if hasattr(cls, "__getattr__"):
         cls.__new__ = _refuse  # type: ignore[assignment]
@@ -58,6 +58,13 @@ def _decorated(cls: type) -> type:
         if name not in cls.__dict__:
             setattr(cls, name, value)
     return cls
+
+
+def _factory_of(default: object) -> Callable[[], object] | None:
+    """Makes what isn't found in the class as it is: a function would be bound."""
+    if isinstance(default, _Made):
+        return default.factory
+    return (lambda: default) if callable(default) else None
 
 
 def _init(
