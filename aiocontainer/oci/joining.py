@@ -25,8 +25,7 @@ def execute(options: Options, log: Log) -> int:
 
 
 async def _execute(options: Options, log: Log) -> int:
-    if options.cgroup:
-        raise ConfigError("cgroup", "can't be chosen: each process gets one of its own")
+    cgroup = chosen_cgroup(options.cgroup)
     async with Runtime(root_of(options)).load(options.id) as container:
         status = container.status()
         if status == "paused" and not options.ignore_paused:
@@ -43,6 +42,7 @@ async def _execute(options: Options, log: Log) -> int:
             stderr=None,
             terminal=terminal,
             pass_fds=handover.preserved(options.preserve_fds),
+            cgroup=cgroup,
             detach=options.detach,
             **changes,
         )
@@ -51,6 +51,25 @@ async def _execute(options: Options, log: Log) -> int:
         if options.detach:
             return 0
         return await foreground.follow(process)
+
+
+def chosen_cgroup(words: list[str]) -> str | dict[str, str] | None:
+    """Where ``--cgroup``, said once or for some controllers each, puts a process.
+
+    Raises:
+        ConfigError: it isn't ``PATH`` or ``CONTROLLER[,CONTROLLER...]:PATH``.
+    """
+    found: dict[str, str] = {}
+    for word in words:
+        names, colon, path = word.partition(":")
+        if ":" in path:
+            raise ConfigError("cgroup", f"{word!r} has more than one colon")
+        if not (colon and names):
+            if len(words) > 1:
+                raise ConfigError("cgroup", f"{word!r} names no controller")
+            return path if colon else word
+        found.update(dict.fromkeys(names.split(","), path))
+    return found or None
 
 
 def _wanted(

@@ -1,0 +1,79 @@
+"""``exec --cgroup``: a process in an existing cgroup below the container's."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from aiocontainer.errors import ConfigError
+from aiocontainer.oci.joining import chosen_cgroup
+from tests.support.capabilities import needs
+from tests.support.cgroups import LAYOUT
+from tests.support.oci import Oci
+
+
+@pytest.mark.parametrize(
+    ("words", "chosen"),
+    [
+        ([], None),
+        (["/"], "/"),
+        ([""], ""),
+        (["a/b"], "a/b"),
+        ([":a"], "a"),
+        (["memory:a"], {"memory": "a"}),
+        (["memory,pids:a", "cpu:/"], {"memory": "a", "pids": "a", "cpu": "/"}),
+        (["memory:a", "memory:b"], {"memory": "b"}),
+        (["memory:"], {"memory": ""}),
+    ],
+)
+def test_the_last_word_on_a_controller_counts(words: list[str], chosen: object) -> None:
+    assert chosen_cgroup(words) == chosen
+
+
+@pytest.mark.parametrize("words", [["a:b:c"], ["a", "b"], ["memory:a", "b"], ["", ""]])
+def test_what_names_no_single_place_is_refused(words: list[str]) -> None:
+    with pytest.raises(ConfigError, match="cgroup"):
+        chosen_cgroup(words)
+
+
+@pytest.fixture
+def oci(tmp_path: Path, rootfs: Path) -> Iterator[Oci]:
+    runtime = Oci(tmp_path, rootfs)
+    yield runtime
+    runtime.clean_up()
+
+
+@needs("root", "mount-namespace", "pid-namespace")
+def test_the_process_is_where_the_command_line_says(oci: Oci) -> None:
+    pid = oci.create("c", "sleep", "1000")["pid"]
+    oci("start", "c")
+    lines = [
+        line.split(":", 2)
+        for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines()
+    ]
+    tops = {}
+    for _, names, path in lines:
+        found = LAYOUT.v1.get(names.split(",")[0]) if names else LAYOUT.v2
+        if found is not None and found.own != path:
+            tops[names] = found.directory(path)
+    see = ("c", "cat", "/proc/self/cgroup")
+
+    def seen(*words: str) -> set[str]:
+        told = oci("exec", *(f"--cgroup={word}" for word in words), *see)
+        return {line.split(":")[1] for line in told.splitlines() if "/sub" in line}
+
+    assert seen("/") == set()
+    some = ["memory", "pids"] if "memory" in tops and "pids" in tops else [""]
+    for name in some:
+        os.mkdir(tops[name] + "/sub")
+    if some != [""]:
+        assert seen("memory:sub") == {"memory"}
+        assert seen("memory,pids:sub") == {"memory", "pids"}
+        assert seen("memory:sub", "memory:/", "pids:sub") == {"pids"}
+    else:
+        assert seen("sub") == {""}
+    for words in (["--cgroup", "nope"], ["--cgroup=.."], ["--cgroup=what:sub"]):
+        done = oci.call("exec", *words, *see)
+        assert (done.returncode, "cgroup: " in done.stderr) == (255, True), done.stderr
+    assert oci("exec", "c", "echo", "hi") == "hi\n"
