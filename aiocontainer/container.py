@@ -17,7 +17,7 @@ from .errors import ConfigError
 from .hot_mounts import HotMounts
 from .isolation import Isolation, isolation_of
 from .proc.capture import Overflow
-from .proc.handing_over import Receivers, connect_receivers
+from .proc.handing_over import connected
 from .proc.launch import Arg, checked
 from .proc.listen import ListenSources
 from .proc.process import Process
@@ -139,18 +139,11 @@ class Container(Supervised):
         request = checked(
             args, changed, terminal, pass_fds, listen_fds, bool(sd_notify), entry
         )
-        receivers: Receivers | None = None
-        if console_socket is not None or pidfd_socket is not None:
-            receivers = await connect_receivers(console_socket, pidfd_socket, terminal)
-        try:
+        async with connected(console_socket, pidfd_socket, terminal) as receivers:
             with starting():
                 stdio = open_stdio(stdin, stdout, stderr, bool(terminal))
-        except BaseException:
-            if receivers is not None:
-                await receivers.aclose()
-            raise
-        start = self._processes.start(request, stdio)
-        process = await (start if receivers is None else receivers.hand_over(start))
+            process = await self._processes.start(request, stdio)
+            await receivers.give(process)
         if sd_notify == "forward" and process.notifications is not None:
             socket = os.environ.get("NOTIFY_SOCKET")
             process.notifications.forward_to(socket, self.processes)

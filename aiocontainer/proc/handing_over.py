@@ -3,73 +3,67 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable
+import socket
+from collections.abc import AsyncIterator
+from contextlib import ExitStack, asynccontextmanager
 from typing import Final
 
 import anyio
-from anyio.abc import UNIXSocketStream
 
 from ..errors import ConfigError, SetupError
 from .process import Process
 
-__all__ = ("Receivers", "connect_receivers")
+__all__ = ("Receivers", "connected")
 
 _CONSOLE_NAME: Final = b"/dev/ptmx"
 _PIDFD_NAME: Final = b"pidfd"
+_PAUSE_S: Final = 0.001
 
 
 class Receivers:
     """Connections to those who are to get something of a process."""
 
-    def __init__(self) -> None:
-        self.console: UNIXSocketStream | None = None
-        self.pidfd: UNIXSocketStream | None = None
+    def __init__(
+        self, console: socket.socket | None, pidfd: socket.socket | None
+    ) -> None:
+        """They stay the caller's to close."""
+        self._console = console
+        self._pidfd = pidfd
 
-    async def hand_over(self, start: Awaitable[Process]) -> Process:
-        """Start the process and send what is to be sent; cancelled or failed, it has
-        ended. The connections are closed.
+    async def give(self, process: Process) -> None:
+        """Send what is to be sent of a process; if that fails, it has ended.
 
         Raises:
-            SetupError: who was to get it has gone; or what the start raises.
+            SetupError: who was to get it has gone.
         """
         try:
-            process = await start
-            try:
-                await self._send(process)
-            except BaseException:
-                await process.aclose()
-                raise
-            return process
-        finally:
-            await self.aclose()
+            self._send_all(process)
+        except BaseException:
+            await process.aclose()
+            raise
 
-    async def _send(self, process: Process) -> None:
+    def _send_all(self, process: Process) -> None:
         step = "hand over the pidfd"
         try:
-            if self.pidfd is not None:
-                await self.pidfd.send_fds(_PIDFD_NAME, [process.pidfd])
+            if self._pidfd is not None:
+                _send(self._pidfd, _PIDFD_NAME, process.pidfd)
             step = "hand over the terminal"
-            if self.console is not None:
+            if self._console is not None:
                 master = process.release_terminal()
                 try:
-                    await self.console.send_fds(_CONSOLE_NAME, [master])
+                    _send(self._console, _CONSOLE_NAME, master)
                 finally:
                     os.close(master)
-        except (OSError, anyio.BrokenResourceError, ValueError) as error:
+        except (OSError, ValueError) as error:
             raise SetupError(step, str(error) or "nobody takes it") from error
 
-    async def aclose(self) -> None:
-        """Close the connections."""
-        for connection in (self.console, self.pidfd):
-            if connection is not None:
-                await anyio.aclose_forcefully(connection)
 
-
-async def connect_receivers(
+@asynccontextmanager
+async def connected(
     console: str | os.PathLike[str] | None,
     pidfd: str | os.PathLike[str] | None,
     terminal: object,
-) -> Receivers:
+) -> AsyncIterator[Receivers]:
     """Connect to the sockets of these paths, before anything is started.
 
     Raises:
@@ -78,23 +72,36 @@ async def connect_receivers(
     """
     if console is not None and not terminal:
         raise ConfigError("console_socket", "needs a terminal")
-    receivers = Receivers()
-    try:
-        if console is not None:
-            receivers.console = await _connect("console socket", console)
-        if pidfd is not None:
-            receivers.pidfd = await _connect("pidfd socket", pidfd)
-    except BaseException:
-        with anyio.CancelScope(shield=True):
-            await receivers.aclose()
-        raise
-    return receivers
+    with ExitStack() as connections:
+        found = []
+        for what, path in (("console socket", console), ("pidfd socket", pidfd)):
+            connection = None if path is None else await _connect(what, path)
+            if connection is not None:
+                connections.enter_context(connection)
+            found.append(connection)
+        yield Receivers(*found)
 
 
-async def _connect(what: str, path: str | os.PathLike[str]) -> UNIXSocketStream:
+async def _connect(what: str, path: str | os.PathLike[str]) -> socket.socket:
+    kind = socket.SOCK_STREAM | socket.SOCK_NONBLOCK
+    connection = socket.socket(socket.AF_UNIX, kind)
     try:
-        return await anyio.connect_unix(os.fspath(path))
-    except (OSError, ValueError) as error:
+        while True:
+            try:
+                connection.connect(os.fspath(path))
+            except BlockingIOError:  # too many others wait to be taken in
+                await anyio.sleep(_PAUSE_S)
+            else:
+                return connection
+    except BaseException as error:
+        connection.close()
+        if not isinstance(error, OSError | ValueError):
+            raise
         reason = getattr(error, "strerror", None) or str(error)
         step = f"connect to the {what} {os.fspath(path)}"
         raise SetupError(step, reason) from error
+
+
+def _send(connection: socket.socket, name: bytes, descriptor: int) -> None:
+    # The caller's program may have SIGPIPE as it was.
+    socket.send_fds(connection, [name], [descriptor], socket.MSG_NOSIGNAL)

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Unpack
 
 from ..config import BridgeNetwork, Config, ProcessChanges, UserNetwork
+from ..config.base import StrPath
 from ..errors import (
     ConfigError,
     ContainerExists,
@@ -69,6 +70,8 @@ class Runtime:
         stderr: StdioSource = DEVNULL,
         terminal: bool | tuple[int, int] = False,
         pass_fds: Sequence[int] = (),
+        console_socket: StrPath | None = None,
+        pidfd_socket: StrPath | None = None,
         extra: Mapping[str, Any] | None = None,
         **settings: Unpack[ProcessChanges],
     ) -> KeptContainer:
@@ -86,6 +89,7 @@ class Runtime:
             detach: it lives on without this program, until somebody destroys it. Its
                 streams can't be ``PIPE`` then: these end with this program.
             stdin, stdout, stderr, terminal, pass_fds, settings: as `Container.start`.
+            console_socket, pidfd_socket: as `Container.start`; sent when this returns.
             extra: anything that JSON can hold, kept with the record.
 
         Raises:
@@ -107,6 +111,8 @@ class Runtime:
             stderr=stderr,
             terminal=terminal,
             pass_fds=pass_fds,
+            console_socket=console_socket,
+            pidfd_socket=pidfd_socket,
             settings=settings,
         )
         return container

@@ -10,6 +10,7 @@ from ..config import Config, ProcessChanges, override
 from ..config.base import StrPath
 from ..container import Container
 from ..errors import StatusError, UnsupportedFeature
+from ..proc.handing_over import connected
 from ..proc.launch import Arg, Request, checked
 from ..proc.listen import ListenSources
 from ..proc.process import Process
@@ -59,6 +60,8 @@ class KeptContainer(Container):
         stderr: StdioSource,
         terminal: bool | tuple[int, int],
         pass_fds: Sequence[int],
+        console_socket: StrPath | None,
+        pidfd_socket: StrPath | None,
         settings: ProcessChanges,
     ) -> None:
         """Make everything, up to the exec; nothing is left if it fails."""
@@ -70,17 +73,18 @@ class KeptContainer(Container):
         )
         if args is None:
             request = Request(None, changed, request.terminal, request.pass_fds)
-        try:
-            with starting():
-                stdio = open_stdio(stdin, stdout, stderr, bool(terminal))
-            await self._processes.start(request, stdio)
-            if detach:
-                await self._processes.let_live()
-                self._is_ours = False
-            self._ledger.made(detached=detach)
-        except BaseException:
-            await self.destroy()
-            raise
+        async with connected(console_socket, pidfd_socket, terminal) as receivers:
+            try:
+                with starting():
+                    stdio = open_stdio(stdin, stdout, stderr, bool(terminal))
+                await receivers.give(await self._processes.start(request, stdio))
+                if detach:
+                    await self._processes.let_live()
+                    self._is_ours = False
+                self._ledger.made(detached=detach)
+            except BaseException:
+                await self.destroy()
+                raise
 
     # -- changed for who is not alone with it ------------------------------------------
 

@@ -1,6 +1,5 @@
 """Socket activation, notifications, and descriptors handed to who listens."""
 
-import array
 import contextlib
 import os
 import socket
@@ -11,7 +10,7 @@ from typing import Any
 import anyio
 import pytest
 
-from aiocontainer import PIPE, Config, ConfigError, Container, SetupError
+from aiocontainer import PIPE, Config, ConfigError, Container
 from aiocontainer.proc.listen import checked_listen_fds
 from aiocontainer.proc.sd_notify import Notification
 from tests.support.capabilities import needs
@@ -317,92 +316,3 @@ async def test_without_a_socket_of_our_own_forwarding_is_hearing(
         process = await container.start(source, sd_notify="forward")
         assert process.notifications is not None
         assert await process.notifications.wait_ready()
-
-
-# -- console and pidfd sockets ---------------------------------------------------------
-
-
-@contextlib.contextmanager
-def receiver(path: Path) -> Iterator[socket.socket]:
-    with socket.socket(socket.AF_UNIX) as sock:
-        sock.bind(str(path))
-        sock.listen()
-        yield sock
-
-
-def take(sock: socket.socket) -> tuple[bytes, int]:
-    """(message, descriptor) that somebody sent."""
-    connection, _ = sock.accept()
-    with connection:
-        connection.settimeout(10)
-        room = socket.CMSG_SPACE(4)
-        message, ancillary, _, _ = connection.recvmsg(4096, room)
-    found = array.array("i")
-    found.frombytes(ancillary[0][2][:4])
-    return message, found[0]
-
-
-@pytest.mark.covers("console socket and pidfd socket")
-async def test_the_terminal_goes_to_who_listens(rootfs: Path, tmp_path: Path) -> None:
-    with receiver(tmp_path / "console") as sock:
-        async with Container(Config(rootfs=rootfs)) as container:
-            process = await container.start(
-                ["sh", "-c", "echo hello; read line; echo got $line"],
-                terminal=(10, 20),
-                console_socket=tmp_path / "console",
-            )
-            assert process.terminal is None
-            message, master = take(sock)
-            assert message == b"/dev/ptmx"
-            assert os.isatty(master)
-            assert os.get_blocking(master)
-            os.write(master, b"you\n")
-            await process.wait()
-            said = os.read(master, 4096)
-            assert b"hello" in said
-            os.close(master)
-
-
-async def test_a_pidfd_goes_to_who_listens(rootfs: Path, tmp_path: Path) -> None:
-    with receiver(tmp_path / "pidfd") as sock:
-        async with Container(Config(rootfs=rootfs)) as container:
-            await container.start(SLEEP)
-            path = tmp_path / "pidfd"
-            process = await container.start(SLEEP, pidfd_socket=path)
-            _, pidfd = take(sock)
-            info = Path(f"/proc/self/fdinfo/{pidfd}").read_text()
-            assert f"Pid:\t{process.pid}\n" in info
-            os.close(pidfd)
-
-
-@pytest.mark.parametrize("option", ["console_socket", "pidfd_socket"])
-async def test_without_a_listener_nothing_is_started(
-    rootfs: Path, tmp_path: Path, option: str
-) -> None:
-    (tmp_path / "file").touch()
-    async with Container(Config(rootfs=rootfs)) as container:
-        for path in (tmp_path / "nothing", tmp_path / "file", "/" + "x" * 200):
-            with pytest.raises(SetupError, match="connect to the"):
-                await container.start(SLEEP, terminal=True, **{option: path})
-        assert container.pid is None
-
-
-async def test_a_console_socket_needs_a_terminal(rootfs: Path, tmp_path: Path) -> None:
-    async with Container(Config(rootfs=rootfs)) as container:
-        with pytest.raises(ConfigError) as caught:
-            await container.start(SLEEP, console_socket=tmp_path / "x")
-        assert caught.value.field == "console_socket"
-
-
-@pytest.mark.parametrize("option", ["console_socket", "pidfd_socket"])
-async def test_a_failed_start_closes_the_connection(
-    rootfs: Path, tmp_path: Path, option: str
-) -> None:
-    with receiver(tmp_path / "it") as sock:
-        async with Container(Config(rootfs=rootfs)) as container:
-            path = tmp_path / "it"
-            with pytest.raises(SetupError):
-                await container.start(["/nothing"], terminal=True, **{option: path})
-        connection, _ = sock.accept()
-        with connection:
-            assert connection.recv(10) == b""
