@@ -6,8 +6,8 @@ import _signal  # the other one makes enums of all this
 import os
 import time
 
+from .. import state
 from ..errors import CgroupBusy, ConfigError, ContainerNotFound, StateError, StatusError
-from ..state import Remains
 from .kept import oci_status, open_folder
 
 TYPE_CHECKING = False
@@ -32,7 +32,7 @@ def kill(options: Options, _log: Log) -> None:
         if options.all:
             _signal_all(record, number)
             return
-        if oci_status(folder, record) in ("stopped", "creating"):
+        if not record.is_alive:
             raise StatusError("stopped", "signal")
         _signal_first(record, number)
         if number == _signal.SIGKILL:
@@ -56,16 +56,19 @@ def delete(options: Options, _log: Log) -> None:
                 raise
             folder.remove()
             return
-        status = oci_status(folder, record)
-        # Who waits behind the gate may go: its program never ran.
-        if status not in ("stopped", "created") and not options.force:
-            raise StatusError(
-                status, f"delete container {record.id}: it is not stopped"
-            )
+        if not options.force:
+            _check_is_over(folder, record)
         _end(record)
         if _has_attachments(record):
             _detach(record)
         folder.remove()
+
+
+def _check_is_over(folder: Folder, record: Record) -> None:
+    status = oci_status(folder, record)
+    # Who waits behind the gate may go: its program never ran.
+    if status not in ("stopped", "created"):
+        raise StatusError(status, f"delete container {record.id}: it is not stopped")
 
 
 def parse_signal(text: str) -> int:
@@ -98,7 +101,7 @@ def _signal_first(record: Record, number: int) -> None:
 
 def _signal_all(record: Record, number: int) -> None:
     if number == _signal.SIGKILL:
-        Remains(record).kill()
+        state.Remains(record).kill()
         return
     from .telling import members
 
@@ -137,7 +140,7 @@ def _lock(folder: Folder) -> None:
 
 
 def _end(record: Record) -> None:
-    remains = Remains(record)
+    remains = state.Remains(record)
     deadline = time.monotonic() + PATIENCE_S
     while not remains.remove():
         remains.kill()

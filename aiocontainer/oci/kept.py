@@ -7,13 +7,12 @@ import os
 
 from .. import state
 from ..errors import ContainerNotFound
-from ..state import Store, status_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Final
 
-    from ..state import Folder, Record
+    from ..state import Folder, Record, Store
     from .arguments import Options
 
 OCI_VERSION: Final = "1.3.0"
@@ -32,7 +31,7 @@ def root_of(options: Options) -> str:
 
 def store_of(options: Options) -> Store:
     """The store that the command line means."""
-    return Store(root_of(options))
+    return state.Store(root_of(options))
 
 
 def open_folder(options: Options) -> Folder:
@@ -49,7 +48,7 @@ def open_folder(options: Options) -> Folder:
 
 def oci_status(folder: Folder, record: Record) -> str:
     """The status in OCI's words, which know of no checkpoint."""
-    status = status_of(folder, record)
+    status = state.status_of(folder, record)
     return "stopped" if status == "checkpointed" else status
 
 

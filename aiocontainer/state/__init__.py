@@ -9,15 +9,19 @@ line start without pydantic and asyncio. No call here waits for anything but the
     with store.open("web") as folder:
         record = folder.read()
         status_of(folder, record)         # asked of the kernel
+
+Names resolve on first use: who only sends a signal needs a third of it.
 """
 
 from __future__ import annotations
 
-from .folder import Folder, Store, check_id, default_root
-from .identity import Identity
-from .record import Record, this_boot
-from .remains import Remains
-from .status import MOVES, check_move, is_leftover, status_of
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .folder import Folder, Store, check_id, default_root
+    from .identity import Identity
+    from .record import Record, this_boot
+    from .remains import Remains
+    from .status import MOVES, check_move, is_leftover, status_of
 
 __all__ = (
     "MOVES",
@@ -33,3 +37,20 @@ __all__ = (
     "status_of",
     "this_boot",
 )
+
+_HOMES = {
+    "folder": ("Folder", "Store", "check_id", "default_root"),
+    "identity": ("Identity",),
+    "record": ("Record", "this_boot"),
+    "remains": ("Remains",),
+    "status": ("MOVES", "check_move", "is_leftover", "status_of"),
+}
+
+
+def __getattr__(name: str) -> object:
+    for home, names in _HOMES.items():
+        if name in names:
+            found = getattr(__import__(f"{__name__}.{home}", fromlist=[name]), name)
+            globals()[name] = found
+            return found
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

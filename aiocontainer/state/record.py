@@ -96,6 +96,12 @@ class Record:
         self.extra = {} if extra is None else extra
         """Whatever a layer above wants to keep: bundle, annotations."""
 
+    @property
+    def is_alive(self) -> bool:
+        """Its first process runs; not if that is yet to come."""
+        is_of_today = self.boot_id == this_boot()
+        return is_of_today and self.init is not None and self.init.is_alive
+
     def text(self) -> bytes:
         """The state file."""
         fields: dict[str, Any] = {"aiocontainer": VERSION}
