@@ -35,7 +35,7 @@ def run(options: Options, log: Log) -> int:
 async def _create(options: Options, log: Log) -> None:
     container = await _made(options, log)
     try:
-        handover.give(options, _init_of(container))
+        handover.write_pid(options.pid_file, _init_of(container).pid)
         lean.settle()
     except BaseException:
         await container.destroy()
@@ -46,7 +46,7 @@ async def _create(options: Options, log: Log) -> None:
 async def _run(options: Options, log: Log) -> int:
     container = await _made(options, log)
     try:
-        handover.give(options, _init_of(container))
+        handover.write_pid(options.pid_file, _init_of(container).pid)
         lean.settle()
         if options.detach:
             await container.start()
@@ -76,12 +76,10 @@ async def _made(options: Options, log: Log) -> KeptContainer:
         raise ConfigError("process.args", "is needed")
     config = _changed(bundle.config, options)
     detaches = options.command == "create" or options.detach
+    console = options.console_socket
+    handover.check_console(console, terminal=process.terminal, detaches=detaches)
     if not detaches:
         foreground.prepare(terminal=process.terminal)
-    if process.terminal:
-        handover.check_console(options.console_socket, needed=detaches)
-    elif options.console_socket:
-        raise ConfigError("console-socket", "is of no use without process.terminal")
     extra = {
         "ociVersion": bundle.version,
         "bundle": bundle.path,
@@ -98,6 +96,8 @@ async def _made(options: Options, log: Log) -> KeptContainer:
         stderr=None,
         terminal=process.terminal,
         pass_fds=handover.preserved(options.preserve_fds),
+        console_socket=console,
+        pidfd_socket=options.pidfd_socket,
         extra=extra,
         **handover.listening(config.env),
     )

@@ -4,16 +4,10 @@ from __future__ import annotations
 
 import fcntl
 import os
-import socket
-import stat
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..errors import ConfigError
-from ..proc.process import Process
-
-if TYPE_CHECKING:
-    from .arguments import Options
 
 _FIRST = 3  # after stdin, stdout and stderr: sd_listen_fds(3)
 
@@ -52,56 +46,28 @@ def _listening() -> int:
     return int(text) if text.isascii() and text.isdecimal() and len(text) < 6 else 0
 
 
-def check_console(path: str | None, *, needed: bool) -> None:
-    """Look whether a terminal can be handed over.
+def check_console(console: str | None, *, terminal: object, detaches: bool) -> None:
+    """Look whether there is somebody for a terminal, and a terminal for somebody.
 
     Raises:
-        ConfigError: there is no socket, and nobody else to take it.
+        ConfigError: one of them is missing.
     """
-    if path is None:
-        if needed:
-            reason = "is needed: a terminal has to be in somebody's hands"
-            raise ConfigError("console-socket", reason)
-        return
-    try:
-        is_socket = stat.S_ISSOCK(os.stat(path).st_mode)
-    except OSError as error:
-        raise ConfigError("console-socket", f"{path}: {error.strerror}") from error
-    if not is_socket:
-        raise ConfigError("console-socket", f"{path} is not a socket")
+    if terminal and detaches and not console:
+        reason = "is needed: a terminal has to be in somebody's hands"
+        raise ConfigError("console-socket", reason)
+    if console and not (terminal and detaches):
+        reason = "is of use for a terminal of what is detached only"
+        raise ConfigError("console-socket", reason)
 
 
-def give(options: Options, process: Process) -> None:
-    """Tell of a process where the command line says: its terminal, a pidfd, its pid.
-
-    Raises:
-        OSError: somebody doesn't listen, or a file can't be written.
-    """
-    if options.console_socket and process.terminal is not None:
-        send_descriptor(options.console_socket, process.terminal.fileno())
-    if options.pidfd_socket:
-        send_descriptor(options.pidfd_socket, process.pidfd)
-    if options.pid_file:
-        write_pid(options.pid_file, process.pid)
-
-
-def send_descriptor(path: str, descriptor: int, name: bytes = b"/dev/ptmx") -> None:
-    """Send a descriptor to who listens at a socket.
-
-    Raises:
-        OSError: nobody does.
-    """
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-        connection.connect(path)
-        socket.send_fds(connection, [name], [descriptor])
-
-
-def write_pid(path: str, pid: int) -> None:
-    """Write a process id to a file, which is there as a whole or not at all.
+def write_pid(path: str | None, pid: int) -> None:
+    """Write a process id to a file, if there is to be one: as a whole or not at all.
 
     Raises:
         OSError: it can't be written.
     """
+    if not path:
+        return
     folder, name = os.path.split(os.path.abspath(path))
     new = os.path.join(folder, f".{name}.{os.getpid()}")
     with open(new, "w") as file:

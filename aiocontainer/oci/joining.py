@@ -31,9 +31,9 @@ async def _execute(options: Options, log: Log) -> int:
         if status == "paused" and not options.ignore_paused:
             raise StatusError(status, "exec (use --ignore-paused)")
         args, terminal, changes = _wanted(options, container, log)
-        if terminal:
-            handover.check_console(options.console_socket, needed=options.detach)
-        if not options.detach:
+        console, detaches = options.console_socket, options.detach
+        handover.check_console(console, terminal=terminal, detaches=detaches)
+        if not detaches:
             foreground.prepare(terminal=terminal)
         process = await container.start(
             args,
@@ -43,12 +43,18 @@ async def _execute(options: Options, log: Log) -> int:
             terminal=terminal,
             pass_fds=handover.preserved(options.preserve_fds),
             cgroup=cgroup,
-            detach=options.detach,
+            console_socket=console,
+            pidfd_socket=options.pidfd_socket,
+            detach=detaches,
             **changes,
         )
         lean.settle()
-        handover.give(options, process)
-        if options.detach:
+        try:
+            handover.write_pid(options.pid_file, process.pid)
+        except OSError:
+            await process.aclose()
+            raise
+        if detaches:
             return 0
         return await foreground.follow(process)
 
