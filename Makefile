@@ -38,6 +38,7 @@ endef
 
 setup: $(VENV)/done
 
+# An old pip, as Python 3.11 to 3.13.0 bring it, writes commands that import re: 5 ms.
 $(VENV)/done: pyproject.toml
 	$(call install-packages,$(PACKAGES))
 	@python=$$($(PYTHON) -c 'import sys; print(sys.executable)' 2>/dev/null || \
@@ -45,6 +46,7 @@ $(VENV)/done: pyproject.toml
 	"$${python:-$(PYTHON)}" -c 'import sys; sys.exit(sys.version_info < (3, 11) and \
 	  "aiocontainer needs Python 3.11 or later; this is " + sys.version)' && \
 	"$${python:-$(PYTHON)}" -m venv $(VENV)
+	$(PY) -m pip install -q --disable-pip-version-check --upgrade pip
 	$(PY) -m pip install -q --disable-pip-version-check -e '.[test,systemd,cli]'
 	@touch $@
 
