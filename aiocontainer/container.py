@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal, Self, Unpack
 
 import anyio
 
-from .cgroups import CGroup, CgroupPath, Entry, entry_below
+from .cgroups import CgroupPath, Entry, entry_below
 from .config import Config, Mount, ProcessChanges, override
 from .config.base import StrPath
 from .errors import ConfigError
@@ -30,6 +30,7 @@ from .runs import starting
 from .supervised import Status, Supervised, checked_size
 
 if TYPE_CHECKING:
+    from .cgroups import CGroup
     from .network.parts import NetworkStatus
 
 

@@ -14,7 +14,7 @@ import anyio
 
 from ._sys import pidfd as sys_pidfd
 from .attachments import Attachment, Attachments, attachments_of, more_files
-from .cgroups import CGroup, Cgroup, detect, open_cgroup, within_reach
+from .cgroups import Cgroup, detect, open_cgroup, within_reach
 from .config import Config, Resources, device_rules
 from .errors import (
     ContainerError,
@@ -41,6 +41,7 @@ from .state.id_ranges import IdRange
 from .watching import Watching
 
 if TYPE_CHECKING:
+    from .cgroups import CGroup
     from .network.parts import NetworkStatus
 
 

@@ -10,24 +10,24 @@ from .cgroups import Cgroup
 from .config import Config, Resources
 from .config.units import parse_size
 from .errors import ConfigError, StatusError, UnsupportedFeature
-from .notify import (
-    Event,
-    EventStream,
-    MemoryPressure,
-    MemoryThreshold,
-    Oom,
-    Pressure,
-    PressureLevel,
-    PressureResource,
-    Sampler,
-    StallTrigger,
-)
 from .proc.process import Process
 from .processes import Processes
 from .statistics import ContainerStats, StatsField, sample
 
 if TYPE_CHECKING:
     from .intel_rdt import RdtStats
+    from .notify import (
+        Event,
+        EventStream,
+        MemoryPressure,
+        MemoryThreshold,
+        Oom,
+        Pressure,
+        PressureLevel,
+        PressureResource,
+        Sampler,
+        StallTrigger,
+    )
 
 Status: TypeAlias = Literal["created", "running", "paused", "checkpointed", "stopped"]
 
@@ -128,7 +128,7 @@ class Supervised:
         """
         cgroup = self._grouped("read statistics")
         pid = self._processes.network_pid
-        return self._processes.watching.samples(cgroup, pid, interval, only)
+        return self._processes.watching.streams.samples(cgroup, pid, interval, only)
 
     # -- events ----------------------------------------------------------------
 
@@ -159,7 +159,7 @@ class Supervised:
         """
         self._running("watch events")
         sizes = [checked_size("threshold", size) for size in thresholds]
-        return self._processes.watching.events(
+        return self._processes.watching.streams.events(
             self._processes.cgroup, pressure, stalls, sizes
         )
 
@@ -169,7 +169,9 @@ class Supervised:
         Raises:
             UnsupportedFeature: the container has no cgroup.
         """
-        return self._processes.watching.oom_events(self._grouped("watch events"))
+        return self._processes.watching.streams.oom_events(
+            self._grouped("watch events")
+        )
 
     def pressure_events(
         self, level: PressureLevel = "medium"
@@ -184,7 +186,7 @@ class Supervised:
             UnsupportedFeature: the container has no memory controller, or PSI is off.
         """
         cgroup = self._grouped("watch events")
-        return self._processes.watching.memory_pressure(cgroup, level)
+        return self._processes.watching.streams.memory_pressure(cgroup, level)
 
     def threshold_events(self, threshold: int | str) -> EventStream[MemoryThreshold]:
         """Memory use crosses ``threshold`` (bytes, or ``"64MiB"``), up or down (v1).
@@ -194,7 +196,7 @@ class Supervised:
         """
         cgroup = self._grouped("watch events")
         size = checked_size("threshold", threshold)
-        return self._processes.watching.memory_threshold(cgroup, size)
+        return self._processes.watching.streams.memory_threshold(cgroup, size)
 
     def stall_events(
         self,
@@ -216,9 +218,11 @@ class Supervised:
             ConfigError: figures out of range.
             UnsupportedFeature: the container's cgroup has no pressure files.
         """
+        from .notify import StallTrigger
+
         cgroup = self._grouped("watch events")
         trigger = StallTrigger(resource, kind, stall_us, window_us)
-        return self._processes.watching.stalls(cgroup, trigger)
+        return self._processes.watching.streams.stalls(cgroup, trigger)
 
     def _running(self, wanted: str) -> Process:
         if self._processes.first is None:

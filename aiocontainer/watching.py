@@ -1,210 +1,88 @@
-"""What can be seen of a container while it runs: its events and its samples."""
+"""What is known of a container's processes, for those who look at it while it runs."""
 
 from __future__ import annotations
 
-import errno
-import weakref
-from collections.abc import Collection, Iterable, Iterator
-from functools import partial
-from typing import Any, cast
+from collections.abc import Callable
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 from .cgroups import Cgroup
-from .errors import ConfigError, UnsupportedFeature
-from .notify import (
-    TRIGGER_OF_LEVEL,
-    CgroupEventsSource,
-    Event,
-    EventHub,
-    EventStream,
-    Exit,
-    MemoryPressure,
-    MemoryPressureSource,
-    MemoryThreshold,
-    Oom,
-    Paused,
-    Pressure,
-    PressureLevel,
-    PressureSource,
-    Resumed,
-    Sampler,
-    Source,
-    StallTrigger,
-    ThresholdSource,
-    oom_source,
-    pids_source,
-    pressure_path,
-)
-from .notify.exits import ExitSource
 from .proc.process import Process
 from .proc.result import Usage
-from .statistics import ContainerMeter, ContainerStats, StatsField
+
+if TYPE_CHECKING:
+    from .event_streams import Streams
+    from .notify import EventHub
 
 
 class Watching:
-    """The streams of one container. Costs nothing while there are none."""
+    """Tells the streams of one container. Costs nothing while there are none."""
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._exits = ExitSource(name)  # of each stream: all end with the container
-        self._hub: EventHub | None = None
-        self._samplers: weakref.WeakSet[Sampler[ContainerStats]] = weakref.WeakSet()
-        self._first: Process | None = None
-        self._over = False
+        self.looks: dict[int, Callable[[], None]] = {}
+        """Of each process that runs: its pidfd, and what collects its end."""
+        self.first: Process | None = None
+        """The container's own."""
+        self.over = False
+        """The container is."""
 
-    # -- for those who read ----------------------------------------------------------
+    @cached_property
+    def streams(self) -> Streams:
+        """Where to look. What that takes is loaded when it is wanted."""
+        from .event_streams import Streams
 
-    def events(
-        self,
-        cgroup: Cgroup | None,
-        pressure: PressureLevel | None = None,
-        stalls: Iterable[StallTrigger] = (),
-        thresholds_bytes: Iterable[int] = (),
-    ) -> EventStream[Event]:
-        """Everything that happens from now on; the rest on request."""
-        wanted = [partial(_stall_source, trigger=trigger) for trigger in stalls]
-        wanted += [partial(_threshold_source, size=size) for size in thresholds_bytes]
-        if pressure is not None:
-            wanted.append(partial(_pressure_source, level=pressure))
-        if wanted and cgroup is None:
-            raise UnsupportedFeature("such events", "the container has no cgroup")
-        extra = [] if cgroup is None else [make(cgroup) for make in wanted]
-        return self._opened(cgroup).subscribe(sources=extra)
+        return Streams(self._name, self)
 
-    def oom_events(self, cgroup: Cgroup) -> EventStream[Oom]:
-        """Kills for want of memory."""
-        return self._opened(cgroup).subscribe(Oom, sources=[self._exits])
+    @property
+    def _streams(self) -> Streams | None:
+        found: Streams | None = self.__dict__.get("streams")
+        return found
 
-    def memory_pressure(
-        self, cgroup: Cgroup, level: PressureLevel
-    ) -> EventStream[MemoryPressure | Pressure]:
-        """Memory is hard to come by, as either version tells it."""
-        source = _pressure_source(cgroup, level)
-        sources = [source, self._exits]
-        stream = self._opened(cgroup).subscribe(*source.kinds, sources=sources)
-        return cast("EventStream[MemoryPressure | Pressure]", stream)
-
-    def memory_threshold(
-        self, cgroup: Cgroup, threshold_bytes: int
-    ) -> EventStream[MemoryThreshold]:
-        """Use crossing a threshold (v1)."""
-        source = _threshold_source(cgroup, threshold_bytes)
-        sources = [source, self._exits]
-        return self._opened(cgroup).subscribe(MemoryThreshold, sources=sources)
-
-    def stalls(self, cgroup: Cgroup, trigger: StallTrigger) -> EventStream[Pressure]:
-        """A PSI trigger on the container's own pressure file (cgroup2)."""
-        source = _stall_source(cgroup, trigger)
-        sources = [source, self._exits]
-        return self._opened(cgroup).subscribe(Pressure, sources=sources)
-
-    def samples(
-        self,
-        cgroup: Cgroup,
-        pid: int | None,
-        interval_s: float,
-        only: Collection[StatsField] | None = None,
-    ) -> Sampler[ContainerStats]:
-        """Statistics on a schedule; ``pid`` as for `statistics.sample`."""
-        meter = ContainerMeter(cgroup, pid, only, keeps=True)
-
-        def read() -> ContainerStats:
-            # Nobody else may be waiting for its end. Not while that is dealt with: its
-            # status can be had once only.
-            if self._first is not None and not self._over:
-                self._first.look()
-                if self._over:
-                    raise OSError(errno.ENODEV, "the last sample has been taken")
-            return meter.read()
-
-        sampler = Sampler(read, interval_s, release=meter.release)
-        if self._over:
-            sampler.end()
-        self._samplers.add(sampler)
-        return sampler
-
-    def _opened(self, cgroup: Cgroup | None) -> EventHub:
-        if self._hub is None:
-            sources = [self._exits, *_sources(cgroup)]
-            self._hub = EventHub(sources)
-            if self._over:
-                self._hub.end()
-        return self._hub
-
-    # -- for the container -----------------------------------------------------------
+    @property
+    def _hub(self) -> EventHub | None:
+        streams = self._streams
+        return None if streams is None else streams.hub
 
     def started(self, process: Process) -> None:
         """A process has been started; the first of them is the container's own."""
-        self._first = self._first or process
-        self._exits.add(process.pidfd, process.look)
+        self.first = self.first or process
+        if (streams := self._streams) is not None:
+            streams.exits.add(process.pidfd, process.look)
+        else:
+            self.looks[process.pidfd] = process.look
 
     def ending(self, pidfd: int) -> None:
         """A process has ended, and its figures can still be read: kills come first."""
-        self._exits.remove(pidfd)
-        if self._hub is not None:
-            self._hub.check()
+        if (streams := self._streams) is None:
+            self.looks.pop(pidfd, None)
+            return
+        streams.exits.remove(pidfd)
+        if streams.hub is not None:
+            streams.hub.check()
 
     def froze(self, cgroup: Cgroup, *, frozen: bool) -> None:
         """It was paused or resumed from here: only cgroup2 tells of that by itself."""
-        if self._hub is not None and cgroup.unified is None:
+        if (hub := self._hub) is not None and cgroup.unified is None:
+            from .notify import Paused, Resumed
+
             record = Paused if frozen else Resumed
-            self._hub.publish(record(cgroup.paths.get("freezer", cgroup.name)))
+            hub.publish(record(cgroup.paths.get("freezer", cgroup.name)))
 
     def ended(self, pid: int, status: int | None, usage: Usage, *, init: bool) -> None:
         """A process has ended; with the first one, all is over."""
-        if self._hub is not None:
+        if (hub := self._hub) is not None:
+            from .notify import Exit
+
             kills = usage.oom_kills or 0
-            self._hub.publish(Exit(pid, status, kills, init, usage))
+            hub.publish(Exit(pid, status, kills, init, usage))
         if init:
             self.end()
 
     def end(self) -> None:
         """The container is over: last samples, then all streams end."""
-        if self._over:
+        if self.over:
             return
-        self._over = True
-        for sampler in self._samplers:
-            sampler.end()
-        if self._hub is not None:
-            self._hub.end()
-
-
-def _sources(cgroup: Cgroup | None) -> Iterator[Source]:
-    """What the kernel tells of a cgroup, as far as it has the controllers."""
-    if cgroup is None:
-        return
-    version: Any = cgroup.version
-    if "memory" in cgroup.paths:
-        yield oom_source(cgroup.paths["memory"], version)
-    if "pids" in cgroup.paths:
-        yield pids_source(cgroup.paths["pids"], version)
-    if cgroup.unified is not None:
-        yield CgroupEventsSource(cgroup.unified)
-
-
-def _pressure_source(cgroup: Cgroup, level: PressureLevel) -> Source:
-    if level not in TRIGGER_OF_LEVEL:
-        raise ConfigError("level", f"must be one of {', '.join(TRIGGER_OF_LEVEL)}")
-    if cgroup.version == 2:
-        return _stall_source(cgroup, TRIGGER_OF_LEVEL[level])
-    return MemoryPressureSource(_memory_v1(cgroup, "memory pressure"), level)
-
-
-def _threshold_source(cgroup: Cgroup, size: int) -> Source:
-    return ThresholdSource(_memory_v1(cgroup, "memory thresholds"), size)
-
-
-def _stall_source(cgroup: Cgroup, trigger: StallTrigger) -> Source:
-    if cgroup.unified is None:
-        reason = "pressure of a cgroup is counted on cgroup2 only"
-        raise UnsupportedFeature("stall events", reason)
-    return PressureSource(pressure_path(cgroup.unified, trigger.resource), trigger)
-
-
-def _memory_v1(cgroup: Cgroup, wanted: str) -> str:
-    """The directory in the memory hierarchy of v1."""
-    if cgroup.version != 1:
-        hint = "memory.high_bytes and its MemoryHigh events serve a similar end"
-        raise UnsupportedFeature(wanted, "only cgroup v1 has them", hint)
-    if "memory" not in cgroup.paths:
-        raise UnsupportedFeature(wanted, "the container has no memory controller")
-    return cgroup.paths["memory"]
+        self.over = True
+        if (streams := self._streams) is not None:
+            streams.end()

@@ -1,17 +1,21 @@
 """Cgroups: limits, accounting, freezing and killing of process trees.
 
 `detect` tells what is mounted, `open_cgroup` chooses the implementation; all of them
-are a `Cgroup`.
+are a `Cgroup`. What a container doesn't need is loaded on first use.
 """
+
+from typing import TYPE_CHECKING
 
 from .base import Cgroup, Entry
 from .below import CgroupPath, entry_below
 from .detect import Hierarchy, Layout, detect
-from .group import CGroup
-from .leftovers import collect
 from .meter import Meter, Reading
 from .open import open_cgroup, prune_parents, within_reach
 from .stats import CgroupStats, Usage
+
+if TYPE_CHECKING:
+    from .group import CGroup
+    from .leftovers import collect
 
 __all__ = (
     "CGroup",
@@ -31,3 +35,15 @@ __all__ = (
     "prune_parents",
     "within_reach",
 )
+
+_HOMES = {"CGroup": "group", "collect": "leftovers"}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib
+
+    found: object = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = found
+    return found

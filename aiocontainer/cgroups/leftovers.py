@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import uuid
 from collections.abc import Iterator
 from typing import Final
 
@@ -26,7 +25,7 @@ def owned_name() -> str:
     and start time."""
     pid = os.getpid()
     number = f"{pid_namespace()}-{pid}-{_start_ticks(pid)}"
-    return f"group-{number}-{uuid.uuid4().hex[:8]}"
+    return f"group-{number}-{os.urandom(4).hex()}"
 
 
 def owner_is_alive(name: str) -> bool | None:

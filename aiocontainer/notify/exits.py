@@ -21,13 +21,14 @@ class ExitSource(Source):
 
     Args:
         name: of the container, for the error messages.
+        looks: of the processes that run already, kept up to date: by pidfd.
     """
 
     kinds: ClassVar[frozenset[type[Event]]] = frozenset({Exit})
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, looks: dict[int, Callable[[], None]]) -> None:
         super().__init__(name)
-        self._looks: dict[int, Callable[[], None]] = {}
+        self._looks = looks
         self._poller: Poller | None = None
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 from ..config import BridgeNetwork, Config, ProcessChanges, UserNetwork
 from ..config.base import StrPath
@@ -24,7 +24,9 @@ from .configs import dumped, loaded
 from .inside import reap_let_go
 from .kept import KeptContainer
 from .ledger import Ledger
-from .listing import Listed, listed
+
+if TYPE_CHECKING:
+    from .listing import Listed
 
 _LONGEST_ID = 64  # a host name's length: the id is the default of that
 
@@ -167,6 +169,8 @@ class Runtime:
             StateError: the root can't be used. A record that can't be is listed.
         """
         reap_let_go()
+        from .listing import listed
+
         return listed(self._store)
 
     async def collect(

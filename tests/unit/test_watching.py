@@ -24,7 +24,7 @@ async def test_pausing_is_told_by_us_only_where_the_kernel_does_not(
 ) -> None:
     paths = {"freezer": "/freezer"}
     watching = Watching("box")
-    events = watching.events(None)
+    events = watching.streams.events(None)
     cgroup: Any = SimpleNamespace(name="box", unified=unified, paths=paths)
     watching.froze(cgroup, frozen=True)
     watching.froze(cgroup, frozen=False)

@@ -126,7 +126,7 @@ def install() -> None:
     loaded = [name for name in _STAND_INS if name in sys.modules]
     if loaded:
         raise RuntimeError(f"already loaded: {', '.join(loaded)}")
-    sys.meta_path.insert(0, _Refusing)  # type: ignore[arg-type]
+    sys.meta_path.insert(0, _Refusing)
     for name, here in _STAND_INS.items():
         sys.modules[name] = import_module(f".{here}", __package__)
 

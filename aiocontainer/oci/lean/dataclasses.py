@@ -35,7 +35,7 @@ def dataclass(cls: type | None = None, /, **_: bool) -> Any:  # noqa: ANN401
 
 
 def _decorated(cls: type) -> type:
-    said = cls.__dict__.get("__annotations__", {})  # noqa: RUF063  its own
+    said: dict[str, object] = cls.__annotations__
     own = tuple(name for name in said if not str(said[name]).startswith("ClassVar"))
     inherited = getattr(cls, _NAMES, ())
     names = (*inherited, *(name for name in own if name not in inherited))
