@@ -36,7 +36,7 @@ def dataclass(cls: type | None = None, /, **_: bool) -> Any:  # noqa: ANN401
 
 def _decorated(cls: type) -> type:
     said: dict[str, object] = cls.__annotations__
-    own = tuple(name for name in said if not str(said[name]).startswith("ClassVar"))
+    own = tuple(name for name in said if "ClassVar[" not in str(said[name]))
     inherited = getattr(cls, _NAMES, ())
     names = (*inherited, *(name for name in own if name not in inherited))
     made = tuple(

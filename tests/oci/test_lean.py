@@ -1,0 +1,150 @@
+"""Commands of the OCI runtime that do with stand-ins, and those that begin again."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.capabilities import needs
+from tests.support.oci import Oci
+
+pytestmark = needs("root", "mount-namespace", "pid-namespace")
+
+AGAIN = "begins again without stand-ins"
+REAL = "from aiocontainer.oci.main import main; main(lean=False)"
+
+
+class Told:
+    """Calls whose log says whether there was a second time."""
+
+    def __init__(self, oci: Oci, log: Path) -> None:
+        self._oci = oci
+        self._log = log
+
+    def __call__(self, *words: str, **settings: Any) -> bool:
+        """Whether the command, which has to succeed, began again."""
+        options = ("--debug", "--log", str(self._log), "--log-format", "json")
+        done = self._oci.call(*words, options=options, **settings)
+        assert done.returncode == 0, done.stderr
+        lines = self._log.read_text().splitlines() if self._log.exists() else []
+        self._log.unlink(missing_ok=True)
+        return any(AGAIN in json.loads(line)["msg"] for line in lines)
+
+
+@pytest.fixture
+def oci(tmp_path: Path, rootfs: Path) -> Iterator[Oci]:
+    runtime = Oci(tmp_path, rootfs)
+    yield runtime
+    runtime.clean_up()
+
+
+@pytest.fixture
+def begins_again(oci: Oci, tmp_path: Path) -> Told:
+    return Told(oci, tmp_path / "log")
+
+
+def test_a_whole_life_takes_none_of_the_real_libraries(
+    oci: Oci, begins_again: Told
+) -> None:
+    def limited(document: dict[str, Any]) -> None:
+        document["linux"]["resources"] |= {"memory": {"limit": 1 << 26}}
+        document["mounts"].append(
+            {"destination": "/b", "source": "/usr", "options": ["rbind", "ro"]}
+        )
+
+    bundle = oci.bundle("sleep", "1000", change=limited)
+    again = [begins_again("create", "--bundle", bundle, "c")]
+    oci.state("c")
+    again += [
+        begins_again("start", "c"),
+        begins_again("exec", "--env", "A=b", "--user", "1:1", "c", "true"),
+        begins_again("pause", "c"),
+        begins_again("resume", "c"),
+        begins_again("update", "--memory", str(1 << 27), "c"),
+        begins_again("kill", "c", "KILL"),
+        begins_again("delete", "--force", "c"),
+        begins_again("run", "--bundle", oci.bundle("true"), "r"),
+    ]
+    assert not any(again)
+
+
+def test_a_hook_is_run_once_by_the_real_libraries(
+    oci: Oci, begins_again: Told, tmp_path: Path
+) -> None:
+    ran = tmp_path / "ran"
+    script = tmp_path / "hook"
+    script.write_text(f"#!/bin/sh\necho >> {ran}\n")
+    script.chmod(0o755)
+
+    def hooked(document: dict[str, Any]) -> None:
+        document["hooks"] = {"createRuntime": [{"path": str(script)}]}
+
+    bundle = oci.bundle("true", change=hooked)
+    assert begins_again("run", "--bundle", bundle, "h")
+    assert ran.read_text() == "\n"
+
+
+def wrong_type(document: dict[str, Any]) -> None:
+    document["process"]["user"]["uid"] = "0"
+
+
+def wrong_value(document: dict[str, Any]) -> None:
+    document["linux"]["resources"] = {"cpu": {"period": 1}}
+
+
+def contradiction(document: dict[str, Any]) -> None:
+    kinds = [n for n in document["linux"]["namespaces"] if n["type"] != "uts"]
+    document["linux"]["namespaces"] = kinds
+    document["hostname"] = "box"
+
+
+def missing_program(document: dict[str, Any]) -> None:
+    document["process"]["args"] = ["/nope"]
+
+
+def missing_source(document: dict[str, Any]) -> None:
+    document["mounts"].append(
+        {"destination": "/b", "source": "/does/not/exist", "options": ["bind"]}
+    )
+
+
+@pytest.mark.parametrize(
+    "change",
+    [wrong_type, wrong_value, contradiction, missing_program, missing_source],
+)
+def test_what_is_wrong_is_said_in_the_same_words(
+    oci: Oci, change: Callable[[dict[str, Any]], None]
+) -> None:
+    bundle = oci.bundle("true", change=change)
+    words = ("--root", str(oci.root), "run", "--bundle", bundle, "w")
+    real = subprocess.run(
+        [sys.executable, "-c", REAL, *words], check=False, capture_output=True
+    )
+    lean = oci.call(*words[2:])
+    assert real.returncode == lean.returncode == 1
+    assert _message(lean.stderr) == _message(real.stderr.decode()) != ""
+    assert oci("list", "--quiet") == ""
+
+
+def _message(text: str) -> str:
+    return text.partition("msg=")[2]
+
+
+def test_a_terminal_in_the_foreground_is_left_to_the_real_libraries(
+    oci: Oci, begins_again: Told
+) -> None:
+    oci.create("c", "sleep", "1000")
+    oci("start", "c")
+    master, slave = os.openpty()
+    try:
+        words = ("exec", "--tty", "c", "echo", "once")
+        assert begins_again(*words, stdin=slave, stdout=slave)
+        assert os.read(master, 100).split() == [b"once"]
+    finally:
+        os.close(master)
+        os.close(slave)
