@@ -37,7 +37,9 @@ __all__ = (
 class _Function:
     """Something that is done to a value."""
 
-    def __init__(self, func: Call, **_: object) -> None:
+    def __init__(self, func: Call, **others: object) -> None:
+        if others.keys() - {"return_type"}:  # which is what it returns anyhow
+            raise Unsuited(f"{type(self).__name__}({others})")
         self.func = func
 
 
@@ -82,12 +84,13 @@ class Field:
         max_length: int | None = None,
         pattern: str | None = None,
         strict: bool = True,
+        **others: object,
     ) -> None:
+        if others or not strict:
+            raise Unsuited(f"Field({others or 'strict=False'})")
         self.numbers = (ge, gt, le, lt)
         self.lengths = (min_length, max_length)
         self.pattern = pattern
-        if not strict:
-            raise Unsuited("strict")
 
     def steps(self) -> Iterable[Call]:
         """What checks the bounds."""
@@ -262,32 +265,22 @@ def _one_of(words: tuple[object, ...]) -> Shape:
 
 
 def _either(kinds: tuple[Any, ...]) -> Shape:
-    """Alternatives that the exact type of a value tells apart; mostly ``X | None``."""
-    by_type: dict[type, Shape] = {}
-    rest = []
-    for kind in kinds:
-        exact = tuple if getattr(kind, "__origin__", None) is tuple else kind
-        if exact in (str, int, bool, tuple):
-            by_type[exact] = shape_of(kind)
-        elif kind is not type(None):
-            rest.append(shape_of(kind))
-    if len(rest) > 1 or (rest and by_type):
+    """``X | None``, or alternatives that the exact type of a value tells apart."""
+    rest = [kind for kind in kinds if kind is not type(None)]
+    if len(rest) == 1:
+        return _or_none(shape_of(rest[0]))
+    shapes = {getattr(kind, "__origin__", kind): shape_of(kind) for kind in kinds}
+    if not shapes.keys() <= {str, int, bool, tuple}:
         raise Unsuited(repr(kinds))
-    other = rest[0] if rest else None
-    takes_none = type(None) in kinds
-    dump = other.dump if other is not None else None
+    return Shape(lambda value: shapes[type(value)].check(value))
 
-    def check(value: object) -> object:
-        if value is None and takes_none:
-            return None
-        shape = by_type.get(type(value), other)
-        if shape is None:
-            refuse(value)
-        return shape.check(value)
 
-    if dump is None:
-        return Shape(check)
-    return Shape(check, lambda value: None if value is None else dump(value))
+def _or_none(shape: Shape) -> Shape:
+    check, dump = shape.check, shape.dump
+    return Shape(
+        lambda value: None if value is None else check(value),
+        dump and (lambda value: None if value is None else dump(value)),
+    )
 
 
 def _tuple(kinds: tuple[Any, ...]) -> Shape:
@@ -358,7 +351,7 @@ def _model(model: Any, *, subclasses: bool = False) -> Shape:  # noqa: ANN401
 
     def check(value: Any) -> object:  # noqa: ANN401
         if type(value) is model or (subclasses and isinstance(value, model)):
-            return model.checked(value)
-        return model.built(value)
+            return model.model_checked(value)
+        return model.model_built(value)
 
     return Shape(check)

@@ -23,7 +23,7 @@ from .annotations import (
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from typing import Any, Final, Literal, Self
+    from typing import Any, Final, Self
 
     from .annotations import Call
 
@@ -41,7 +41,7 @@ __all__ = (
     "model_validator",
 )
 
-_MISSING: Final = object()
+_REQUIRED: Final = object()
 
 
 class ValidationError(ValueError):
@@ -58,10 +58,10 @@ def ConfigDict(
     return {"frozen": frozen, "extra": extra, **others}
 
 
-def model_validator(*, mode: Literal["before", "after"]) -> Callable[[Any], Any]:
+def model_validator(*, mode: str) -> Callable[[Any], Any]:
     """Mark a method that is called with what a model is made of, or with the model."""
     if mode not in ("before", "after"):
-        raise Unsuited(mode)
+        raise Unsuited(f"model_validator({mode})")
 
     def mark(method: Any) -> Any:  # noqa: ANN401
         method.model_validator = mode
@@ -99,21 +99,21 @@ class BaseModel:
     model_config = ConfigDict()
     model_fields: dict[str, _FieldInfo] = {}  # noqa: RUF012
     _defaults: dict[str, object] = {}  # noqa: RUF012
+    _required: set[str] = set()  # noqa: RUF012
     _before: tuple[str, ...] = ()
     _after: tuple[str, ...] = ()
 
     def __init_subclass__(cls) -> None:
-        if len(cls.__bases__) != 1:
+        own, said = cls.__dict__, cls.__annotations__
+        if len(cls.__bases__) != 1 or any(name.startswith("_") for name in said):
             raise Unsuited(cls.__name__)
-        own = cls.__dict__
-        cls.model_fields = {
-            **cls.model_fields,
-            **{
-                name: _FieldInfo(annotation, own.get(name, _MISSING))
-                for name, annotation in cls.__annotations__.items()
-            },
+        cls.model_fields = cls.model_fields | {
+            name: _FieldInfo(annotation, own.get(name, _REQUIRED))
+            for name, annotation in said.items()
         }
-        cls._defaults = {n: field.default for n, field in cls.model_fields.items()}
+        defaults = {name: field.default for name, field in cls.model_fields.items()}
+        cls._defaults = defaults
+        cls._required = {name for name in defaults if defaults[name] is _REQUIRED}
         for name, value in [*own.items()]:
             mode = getattr(value, "model_validator", None)
             if mode == "before":
@@ -128,27 +128,29 @@ class BaseModel:
             raise Unsuited(f"{type(self).__name__}: {error}") from error
 
     @classmethod
-    def model_validate(cls, obj: Any) -> Self:  # noqa: ANN401
+    def model_validate(cls, obj: Any, **others: object) -> Self:  # noqa: ANN401
         """As the real one."""
+        if others:
+            raise Unsuited(f"model_validate({others})")
         try:
-            return cls.checked(obj) if type(obj) is cls else cls.built(obj)
+            return cls.model_checked(obj) if type(obj) is cls else cls.model_built(obj)
         except Exception as error:
             raise Unsuited(f"{cls.__name__}: {error}") from error
 
     @classmethod
-    def model_validate_json(cls, _: object) -> Self:
+    def model_validate_json(cls, _: object, **__: object) -> Self:
         """Not here."""
         raise Unsuited("model_validate_json")
 
     @classmethod
-    def built(cls, data: object) -> Self:
+    def model_built(cls, data: object) -> Self:
         """A model from a mapping."""
         self = cls.__new__(cls)
         self._fill(data)
         return self
 
     @classmethod
-    def checked(cls, model: Self) -> Self:
+    def model_checked(cls, model: Self) -> Self:
         """The model, once more looked at as a whole: it may be a changed copy."""
         for name in cls._after:
             if getattr(cls, name)(model) is not model:
@@ -159,17 +161,15 @@ class BaseModel:
         cls = type(self)
         for name in cls._before:
             data = getattr(cls, name)(data)
-        if type(data) is not dict:
+        if type(data) is not dict or not cls._required <= data.keys():
             raise Unsuited(cls.__name__)
         fields = cls.model_fields
         values = cls._defaults.copy()
         for name, value in data.items():
             field = fields[name]
             values[name] = (field.check or field.looked_at())(value)
-        if _MISSING in values.values():
-            raise Unsuited(cls.__name__)
         self._hold(values, {*data})
-        cls.checked(self)
+        cls.model_checked(self)
 
     def _hold(self, values: dict[str, Any], given: set[str]) -> None:
         object.__setattr__(self, "__dict__", values)
@@ -186,7 +186,7 @@ class BaseModel:
         self = cls.__new__(cls)
         given = values.keys() & cls._defaults.keys()
         held = {n: values.get(n, default) for n, default in cls._defaults.items()}
-        self._hold({n: v for n, v in held.items() if v is not _MISSING}, given)
+        self._hold({n: v for n, v in held.items() if v is not _REQUIRED}, given)
         return self
 
     def model_copy(self, *, update: Mapping[str, object] | None = None) -> Self:
@@ -196,12 +196,18 @@ class BaseModel:
         copy._hold({**self.__dict__, **changes}, self._given | changes.keys())
         return copy
 
-    def model_dump(self, *, exclude_unset: bool = False) -> dict[str, Any]:
+    def model_dump(
+        self, *, exclude_unset: bool = False, **others: object
+    ) -> dict[str, Any]:
         """As the real one."""
+        if others:
+            raise Unsuited(f"model_dump({others})")
         return _written(self, as_json=False, all_of_it=not exclude_unset)
 
-    def model_dump_json(self, *, exclude_unset: bool = False) -> str:
+    def model_dump_json(self, *, exclude_unset: bool = False, **others: object) -> str:
         """As the real one, but perhaps with other spaces."""
+        if others:
+            raise Unsuited(f"model_dump_json({others})")
         tree = _written(self, as_json=True, all_of_it=not exclude_unset)
         return json.dumps(tree, ensure_ascii=False)
 
