@@ -20,6 +20,7 @@ __all__ = (
     "IntelRdtGroup",
     "RdtStats",
     "Resctrl",
+    "change",
     "find_resctrl",
     "read_rdt_stats",
     "task_files",
@@ -160,6 +161,26 @@ class IntelRdtGroup:
 def task_files(config: IntelRdt, name: str) -> tuple[str, ...]:
     """Files that a later process of the container writes "0" to, in this order."""
     return _tasks(*_paths(find_resctrl().root, config, name))
+
+
+def change(
+    config: IntelRdt | None, name: str, l3_cache: str | None, mem_bw: str | None
+) -> None:
+    """Change the schemata of a container's own class; lines that are ``None`` stay.
+
+    Raises:
+        ConfigError: a line that can't be one.
+        UnsupportedFeature: this machine has no resctrl, or the container no class of
+            its own: one that may be shared isn't changed under others.
+        SetupError: the kernel refuses.
+    """
+    lines = IntelRdt(l3_cache_schema=l3_cache, mem_bw_schema=mem_bw).lines
+    files = find_resctrl()
+    if config is None or config.clos_id is not None:
+        raise UnsupportedFeature(_FEATURE, "the container has no class of its own")
+    group, _ = _paths(files.root, config, name)
+    with _step(f"change the RDT group {group}"):
+        files.write(f"{group}/schemata", "".join(f"{line}\n" for line in lines))
 
 
 def read_rdt_stats(config: IntelRdt, name: str) -> dict[str, RdtStats]:

@@ -59,6 +59,25 @@ class Supervised:
 
         return read_rdt_stats(self.config.intel_rdt, self.id)
 
+    def set_rdt(
+        self, *, l3_cache_schema: str | None = None, mem_bw_schema: str | None = None
+    ) -> None:
+        """Change the schemata of its class in resctrl; ``None`` stays as it is.
+
+        Raises:
+            ConfigError: a line that can't be one.
+            StatusError: the container isn't running.
+            UnsupportedFeature: this machine has no resctrl, or the container no class
+                of its own.
+            SetupError: the kernel refuses.
+        """
+        from .intel_rdt import change
+
+        self._running("change limits")
+        if (status := self.status()) == "stopped":
+            raise StatusError(status, "change limits")
+        change(self.config.intel_rdt, self.id, l3_cache_schema, mem_bw_schema)
+
     async def pause(self) -> None:
         """Stop every process, confirmed by the kernel on return; paused is fine.
 

@@ -120,12 +120,20 @@ _EXEC: Final = {
     **_ID,
     "args REST": "command",
 }
+
+
+def _kind_of(group: str, name: str) -> str:
+    return "TEXT" if group == "memory" or name in ("cpus", "mems") else "NUMBER"
+
+
 _UPDATE: Final = {
     "-r --resources TEXT": "file with limits, - for standard input",
     **{
-        f"--{flag} {'TEXT' if 'cpuset' in flag else 'NUMBER'} > {group}.{name}": None
-        for flag, (group, name) in LIMITS.items()
+        f"--{flag} {_kind_of(*place)} > {'.'.join(place)}": None
+        for flag, place in LIMITS.items()
     },
+    "--kernel-memory TEXT": HIDDEN,
+    "--kernel-memory-tcp TEXT": HIDDEN,
     "--l3-cache-schema TEXT": None,
     "--mem-bw-schema TEXT": None,
     **_ID,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import sys
-from typing import Any
+from typing import Any, Final
 
 import anyio
 
 from ..config.bundle import read_resources
-from ..errors import ConfigError
+from ..errors import ConfigError, StatusError
 from ..runtime import Runtime
 from .arguments import LIMITS
 from .kept import root_of
@@ -18,7 +19,9 @@ if TYPE_CHECKING:
     from .arguments import Options
     from .report import Log
 
-_LARGEST = 1 << 20
+_LARGEST: Final = 1 << 20
+_SIZE: Final = re.compile(r"([0-9]{1,18}(?:\.[0-9]{1,18})?) ?([kmgtp]?)i?b?", re.I)
+_UNITS: Final = ("", "k", "m", "g", "t", "p")
 
 
 def pause(options: Options, _log: Log) -> None:
@@ -33,6 +36,8 @@ def resume(options: Options, _log: Log) -> None:
 
 def update(options: Options, log: Log) -> None:
     """Change limits."""
+    if options.kernel_memory or options.kernel_memory_tcp:
+        log.warning("limits of kernel memory are ignored")
     limits, warnings = read_resources(_document(options))
     for warning in warnings:
         log.warning(warning)
@@ -41,16 +46,23 @@ def update(options: Options, log: Log) -> None:
 
 async def _pause(options: Options) -> None:
     async with _runtime(options).load(options.id) as container:
+        if (status := container.status()) == "paused":
+            raise StatusError(status, "pause")
         await container.pause()
 
 
 async def _resume(options: Options) -> None:
     async with _runtime(options).load(options.id) as container:
+        if (status := container.status()) != "paused":
+            raise StatusError(status, "resume")
         await container.resume()
 
 
 async def _update(options: Options, limits: Any) -> None:  # noqa: ANN401
+    cache, bandwidth = options.l3_cache_schema, options.mem_bw_schema
     async with _runtime(options).load(options.id) as container:
+        if cache or bandwidth:
+            container.set_rdt(l3_cache_schema=cache, mem_bw_schema=bandwidth)
         await container.set(limits)
 
 
@@ -59,16 +71,29 @@ def _runtime(options: Options) -> Runtime:
 
 
 def _document(options: Options) -> Any:  # noqa: ANN401
-    for flag in ("l3_cache_schema", "mem_bw_schema"):
-        if getattr(options, flag) is not None:
-            raise ConfigError(flag.replace("_", "-"), "can't be changed later")
     if options.resources == "-":
         return sys.stdin.buffer.read(_LARGEST)
     if options.resources is not None:
         return options.resources
     document: dict[str, dict[str, Any]] = {}
-    for group, name in LIMITS.values():
+    for flag, (group, name) in LIMITS.items():
         value = getattr(options, f"{group}.{name}")
         if value is not None:
-            document.setdefault(group, {})[name] = value
+            given = parse_bytes(flag, value) if group == "memory" else value
+            document.setdefault(group, {})[name] = given
     return document
+
+
+def parse_bytes(flag: str, text: str) -> int:
+    """Bytes of ``512m``, ``1.5GiB`` or ``4096``, as Go's units library has it: all
+    units are powers of 1024. -1 is no limit.
+
+    Raises:
+        ConfigError: it is no size.
+    """
+    if text == "-1":
+        return -1
+    found = _SIZE.fullmatch(text)
+    if found is None:
+        raise ConfigError(flag, f"{text[:20]!r} should be like 512m or 1.5GiB")
+    return int(float(found[1]) * 1024 ** _UNITS.index(found[2].lower()))

@@ -29,7 +29,7 @@ async def _execute(options: Options, log: Log) -> int:
     async with Runtime(root_of(options)).load(options.id) as container:
         status = container.status()
         if status == "paused" and not options.ignore_paused:
-            raise StatusError(status, "exec (use --ignore-paused)")
+            raise StatusError(status, "exec")
         args, terminal, changes = _wanted(options, container, log)
         console, detaches = options.console_socket, options.detach
         handover.check_console(console, terminal=terminal, detaches=detaches)
@@ -90,17 +90,16 @@ def _wanted(
     words = options.args[1:] if options.args[:1] == ["--"] else options.args
     if not words:
         raise ConfigError("args", "is empty: what is to be executed?")
-    return tuple(words), options.tty, _changes(options, container)
+    return tuple(words), options.tty, _changes(options, container, log)
 
 
-def _changes(options: Options, container: KeptContainer) -> dict[str, Any]:
+def _changes(options: Options, container: KeptContainer, log: Log) -> dict[str, Any]:
     config = container.config
     changes: dict[str, Any] = {}
     if options.cwd is not None:
         changes["cwd"] = options.cwd
     if options.env:
-        pairs = (word.partition("=")[::2] for word in options.env)
-        changes["env"] = {**config.env, **dict(pairs)}
+        changes["env"] = {**config.env, **dict(map(_variable, options.env))}
     if options.user is not None:
         changes["user"] = options.user
     if options.additional_gids:
@@ -112,13 +111,25 @@ def _changes(options: Options, container: KeptContainer) -> dict[str, Any]:
     if options.process_label is not None:
         changes["selinux_label"] = options.process_label
     if options.cap:
-        changes["capabilities"] = _more(container, options.cap)
+        changes["capabilities"] = _more(container, options.cap, log)
     return changes
 
 
-def _more(container: KeptContainer, names: list[str]) -> dict[str, Any]:
+def _variable(word: str) -> tuple[str, str]:
+    name, equals, value = word.partition("=")
+    if not (name and equals):
+        raise ConfigError("env", f"{word[:40]!r} should be NAME=VALUE")
+    return name, value
+
+
+def _more(container: KeptContainer, asked: list[str], log: Log) -> dict[str, Any]:
     """The container's capabilities and these, in all sets but the inheritable one; the
     ambient one too, so that a user that isn't root has them after its exec."""
+    full = {f"CAP_{name.upper().removeprefix('CAP_')}": name for name in asked}
+    names = full.keys() & grantable()
+    if ignored := [full[name] for name in full if name not in names]:
+        words = " ".join(ignored)
+        log.warning(f"ignoring unknown or unavailable capabilities: [{words}]")
     held = container.config.capabilities
     return {
         name: frozenset(getattr(held, name)) | frozenset(names)

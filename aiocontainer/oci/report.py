@@ -86,10 +86,12 @@ def describe(error: BaseException) -> str:
             return NOT_FOUND
         case ContainerExists():
             return "container with given ID already exists"
-        case StatusError(wanted="signal"):
-            return "container not running"
+        case StatusError():
+            return _status_words(error.wanted, error.status)
         case ExecError():
-            return f'exec: "{error.program}": {_lower(error.reason)}'
+            reason = _lower(error.reason).removesuffix(f": {error.program}")
+            words = f'exec: "{error.program}": {reason}'
+            return f"unable to start container process: {words}"
         case SetupError():
             return f"unable to start container process: {_lower(str(error))}"
         case ContainerError():
@@ -98,6 +100,28 @@ def describe(error: BaseException) -> str:
             name = f"{error.filename}: " if error.filename else ""
             return f"{name}{_lower(error.strerror or str(error))}"
     return f"{type(error).__name__}: {error}"
+
+
+def _status_words(wanted: str, status: str) -> str:
+    match wanted, status:
+        case "signal" | "pause" | "change limits", _:
+            return "container not running"
+        case "resume", _:
+            return "container not paused"
+        case "start", "running":
+            return "cannot start an already running container"
+        case "start", "stopped":
+            return "cannot start a container that has stopped"
+        case "start", _:
+            return f"cannot start a container in the {status} state"
+        case "exec", _:
+            hint = "use --ignore-paused to override"
+            return f"cannot exec in a {status} container ({hint})"
+        case "start a process", _:
+            return f"cannot exec in a {status} container"
+        case "delete", _:
+            return f"cannot delete container that is not stopped: {status}"
+    return str(StatusError(status, wanted))
 
 
 def _lower(text: str) -> str:

@@ -27,11 +27,10 @@ def start(options: Options, _log: Log) -> None:
             return
         status = oci_status(folder, record)
         if status != "created":
-            words = "an already running" if status == "running" else f"a {status}"
-            raise StatusError(status, f"start {words} container")
+            raise StatusError(status, "start")
         connection = gate.knock(folder)
         if connection is None:
-            raise StatusError("stopped", "start a container that has stopped")
+            raise StatusError("stopped", "start")
         open_gate(connection, record.args[0] if record.args else "")
 
 

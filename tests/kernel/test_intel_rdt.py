@@ -6,7 +6,14 @@ from typing import Any
 
 import pytest
 
-from aiocontainer import Config, ConfigError, Container, SetupError, UnsupportedFeature
+from aiocontainer import (
+    Config,
+    ConfigError,
+    Container,
+    SetupError,
+    StatusError,
+    UnsupportedFeature,
+)
 from aiocontainer import intel_rdt as rdt
 from aiocontainer.config import IntelRdt
 from aiocontainer.intel_rdt import RdtStats
@@ -264,3 +271,40 @@ def test_oci_documents_say_the_same(
     assert config.intel_rdt == meant
     document = config.to_oci(["true"])
     assert document["linux"]["intelRdt"] == (said if written is None else written)
+
+
+# -- changed while it runs -------------------------------------------------------------
+
+
+async def test_a_class_of_its_own_can_be_changed(
+    rootfs: Path, resctrl: FakeResctrl
+) -> None:
+    async with Container(config(rootfs, schemata=["L3:0=f"]), id="own") as container:
+        with pytest.raises(StatusError):
+            container.set_rdt(l3_cache_schema="L3:1=3")
+        await container.start(SLEEP)
+        container.set_rdt(l3_cache_schema="L3:1=3")
+        assert schemata(resctrl, "own") == ["L3:0=f;1=3", "MB:0=100;1=100"]
+        container.set_rdt(mem_bw_schema="MB:0=20")
+        assert schemata(resctrl, "own") == ["L3:0=f;1=3", "MB:0=20;1=100"]
+        with pytest.raises(SetupError, match="Mask out of range"):
+            container.set_rdt(l3_cache_schema="L3:0=0")
+        with pytest.raises(ConfigError):
+            container.set_rdt(mem_bw_schema="L3:0=1")
+    with pytest.raises(StatusError):
+        container.set_rdt(l3_cache_schema="L3:1=3")
+
+
+@pytest.mark.parametrize(
+    "fields", [None, {"clos_id": "theirs"}], ids=["none", "shared"]
+)
+async def test_a_class_that_others_may_share_is_not_changed(
+    rootfs: Path, resctrl: FakeResctrl, fields: dict[str, str] | None
+) -> None:
+    resctrl.make(f"{resctrl.root}/theirs")
+    of = Config(rootfs=rootfs) if fields is None else config(rootfs, **fields)
+    async with Container(of) as container:
+        await container.start(SLEEP)
+        with pytest.raises(UnsupportedFeature, match="no class of its own"):
+            container.set_rdt(l3_cache_schema="L3:0=1")
+    assert schemata(resctrl, "theirs") == ["L3:0=fff;1=fff", "MB:0=100;1=100"]

@@ -15,7 +15,15 @@ from aiocontainer.errors import (
     SetupError,
     StatusError,
 )
-from aiocontainer.oci import arguments, documents, ending, report, telling, watching
+from aiocontainer.oci import (
+    arguments,
+    changing,
+    documents,
+    ending,
+    report,
+    telling,
+    watching,
+)
 
 
 @pytest.mark.parametrize(
@@ -49,7 +57,7 @@ from aiocontainer.oci import arguments, documents, ending, report, telling, watc
         pytest.param("update --resources - ID", {"resources": "-"}, id="update"),
         pytest.param(
             "update --memory 1000 --cpuset-cpus 0-1 ID",
-            {"memory.limit": 1000, "cpu.cpus": "0-1"},
+            {"memory.limit": "1000", "cpu.cpus": "0-1"},
             id="update-by-flags",
         ),
         pytest.param("--systemd-cgroup start ID", {"systemd_cgroup": True}, id="start"),
@@ -113,6 +121,25 @@ def test_intervals_are_durations(text: str, seconds: float) -> None:
     assert watching.parse_interval(text) == seconds
 
 
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        *(("0", 0), ("4096", 4096), ("-1", -1), ("1k", 1024), ("512M", 512 << 20)),
+        *(("1.5GiB", 3 << 29), ("2 mb", 2 << 20), ("3Tb", 3 << 40), ("7b", 7)),
+    ],
+)
+def test_sizes_have_units_of_1024(text: str, size: int) -> None:
+    assert changing.parse_bytes("memory", text) == size
+
+
+@pytest.mark.parametrize(
+    "text", ["", "m", "1x", "-2", "1e9", "1 2", "0x10", "٣", "1kk"]
+)
+def test_what_is_no_size_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError, match="should be like 512m"):
+        changing.parse_bytes("memory", text)
+
+
 @pytest.mark.parametrize("text", ["", "5", "0s", "s", "5 s", "-1s", "1d"])
 def test_what_is_no_duration_is_refused(text: str) -> None:
     with pytest.raises(ConfigError, match="should be like 5s"):
@@ -125,13 +152,42 @@ def test_what_is_no_duration_is_refused(text: str) -> None:
         (ContainerNotFound("x"), "container does not exist"),
         (ContainerExists("x"), "container with given ID already exists"),
         (StatusError("stopped", "signal"), "container not running"),
+        (StatusError("paused", "pause"), "container not running"),
+        (StatusError("running", "resume"), "container not paused"),
+        (StatusError("running", "start"), "cannot start an already running container"),
+        (
+            StatusError("stopped", "start"),
+            "cannot start a container that has stopped",
+        ),
+        (
+            StatusError("paused", "start"),
+            "cannot start a container in the paused state",
+        ),
+        (
+            StatusError("paused", "exec"),
+            "cannot exec in a paused container (use --ignore-paused to override)",
+        ),
+        (
+            StatusError("stopped", "start a process"),
+            "cannot exec in a stopped container",
+        ),
+        (
+            StatusError("running", "delete"),
+            "cannot delete container that is not stopped: running",
+        ),
+        (
+            StatusError("running", "be odd"),
+            "container is running, can't be odd",
+        ),
         (
             ExecError("nope", "executable file not found in $PATH: nope"),
-            'exec: "nope": executable file not found in $PATH: nope',
+            "unable to start container process: "
+            'exec: "nope": executable file not found in $PATH',
         ),
         (
             ExecError("/x", "Permission denied from execve(2): /x"),
-            'exec: "/x": permission denied from execve(2): /x',
+            "unable to start container process: "
+            'exec: "/x": permission denied from execve(2)',
         ),
         (
             SetupError("mount", "No such file or directory: /x"),
