@@ -195,8 +195,17 @@ TABLES: Final[Mapping[str, Table]] = {
 """What may be said after each command."""
 
 
+TRUTH: Final = dict.fromkeys(("1", "t", "T", "true", "TRUE", "True"), True) | (
+    dict.fromkeys(("0", "f", "F", "false", "FALSE", "False"), False)
+)
+"""What may be said of a switch, as in ``--detach=false``: as Go has it."""
+
+
 class UsageError(Exception):
     """The command line can't be understood."""
+
+    options: Options | None = None
+    """What was said before the command."""
 
 
 class Options:
@@ -321,9 +330,9 @@ def _set(options: Options, row: Row, value: str) -> bool:
     kind = row.kind
     taken: str | int | bool = value
     if kind == "SWITCH":
-        if value:
+        if value and value not in TRUTH:
             return False
-        taken = True
+        taken = TRUTH[value or "true"]
     elif value.startswith("-") and value != "-":
         return False  # rather a flag, before which the value is missing
     elif "|" in kind:

@@ -71,7 +71,9 @@ def main(words: list[str] | None = None, *, lean: bool = True) -> NoReturn:
         else:
             status = _do(options, log)
     except arguments.UsageError as error:
-        sys.stderr.write(f"{error}\n")
+        if (said := error.options) is not None:
+            log = Log(said.log, said.log_format, debug=said.debug)
+        log.error(str(error))
         status = 1
     except KeyboardInterrupt:
         status = 130

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import argparse
 
-from .arguments import COMMANDS, GLOBALS, HIDDEN, TABLES, Options, Row, UsageError
+from .arguments import (
+    COMMANDS,
+    GLOBALS,
+    HIDDEN,
+    TABLES,
+    TRUTH,
+    Options,
+    Row,
+    UsageError,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,7 +44,7 @@ def parse(words: Sequence[str]) -> Options:
     """
     end = _end_of_globals(words)
     parser = _global_parser()
-    options = parser.parse_args(words[:end], Options())
+    options = parser.parse_args(_plain(words[:end], GLOBALS), Options())
     options.command = None
     if options.version:
         return options
@@ -52,7 +61,33 @@ def parse(words: Sequence[str]) -> Options:
     )
     _add(command, TABLES[name])
     options.command = name
-    return command.parse_args(own, options)
+    try:
+        return command.parse_args(_plain(own, TABLES[name]), options)
+    except UsageError as error:
+        error.options = options
+        raise
+
+
+def _plain(words: Sequence[str], table: Table) -> list[str]:
+    """Switches without their ``=true``, of which argparse doesn't know."""
+    rows = {flag: row for row in map(Row, table) for flag in row.flags}
+    kept: list[str] = []
+    at = 0
+    while at < len(words) and words[at].startswith("-"):
+        flag, equals, value = words[at].partition("=")
+        row = rows.get(flag)
+        is_switch = row is not None and row.kind == "SWITCH"
+        if not (is_switch and equals and value in TRUTH and flag.startswith("--")):
+            kept.append(words[at])
+        elif TRUTH[value]:
+            kept.append(flag)
+        else:  # the last word on it counts
+            kept = [word for word in kept if rows.get(word) is not row]
+        at += 1
+        if row is not None and not (is_switch or equals):
+            kept += words[at : at + 1]
+            at += 1
+    return [*kept, *words[at:]]
 
 
 def _end_of_globals(words: Sequence[str]) -> int:

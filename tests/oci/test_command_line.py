@@ -60,6 +60,19 @@ from aiocontainer.oci import (
             {"memory.limit": "1000", "cpu.cpus": "0-1"},
             id="update-by-flags",
         ),
+        pytest.param(
+            "--systemd-cgroup=true exec --tty=1 --detach=false ID --tty=x",
+            {"systemd_cgroup": True, "tty": True, "detach": False, "args": ["--tty=x"]},
+            id="switches-with-values",
+        ),
+        pytest.param(
+            "update --cpu-quota -1 ID", {"cpu.quota": -1}, id="update-to-no-limit"
+        ),
+        pytest.param(
+            "exec --tty=false -d --tty -e=A --detach=0 ID",  # -e=A is argparse's
+            {"tty": True, "detach": False},
+            id="the-last-word-on-a-switch-counts",
+        ),
         pytest.param("--systemd-cgroup start ID", {"systemd_cgroup": True}, id="start"),
         pytest.param(
             "run -d --keep --no-pivot --no-new-keyring --preserve-fds 2 ID",
@@ -76,7 +89,10 @@ def test_what_engines_say_is_understood(line: str, expected: dict[str, object]) 
 
 @pytest.mark.parametrize(
     "line",
-    ["frobnicate", "create", "start", "list --format yaml", "--bad", "start A B"],
+    [
+        *("frobnicate", "create", "start", "list --format yaml", "--bad", "start A B"),
+        *("exec --tty=no ID", "exec --tty= ID", "--debug=no list"),
+    ],
 )
 def test_what_can_not_be_understood_is_said(line: str) -> None:
     with pytest.raises(arguments.UsageError):
@@ -201,6 +217,21 @@ def test_errors_have_the_words_that_engines_look_for(
     error: Exception, text: str
 ) -> None:
     assert report.describe(error).startswith(text)
+
+
+def test_a_line_that_is_not_understood_is_told_in_the_log(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    words = ["--log", str(log), "--log-format", "json", "state"]
+    done = subprocess.run(
+        [sys.executable, "-m", "aiocontainer.oci", *words],
+        capture_output=True,
+        check=False,
+        text=True,
+    )
+    said = json.loads(log.read_text())
+    assert (done.returncode, said["level"]) == (1, "error")
+    assert said["msg"] in done.stderr
+    assert "container-id" in said["msg"]
 
 
 @pytest.mark.parametrize("form", ["text", "json"])
