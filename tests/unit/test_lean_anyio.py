@@ -117,9 +117,187 @@ async def run_variable(api: Any) -> list[Any]:
     return [missing, before, variable.get(None), variable.get()]
 
 
+async def tasks_take_turns(api: Any) -> list[Any]:
+    said, asked, answered = [], api.Event(), api.Event()
+
+    async def answer() -> None:
+        await asked.wait()
+        said.append("answer")
+        answered.set()
+
+    async with api.create_task_group() as tasks:
+        tasks.start_soon(answer)
+        said.append("question")
+        asked.set()
+        await answered.wait()
+        said.append("thanks")
+    return [*said, asked.is_set()]
+
+
+async def a_group_waits_for_its_tasks(api: Any) -> list[Any]:
+    seen = []
+
+    async def read(reader: int) -> None:
+        await api.wait_readable(reader)
+        seen.append(os.read(reader, 10))
+
+    with pipe() as one, pipe() as two:
+        async with api.create_task_group() as tasks:
+            tasks.start_soon(read, one[0])
+            tasks.start_soon(read, two[0])
+            os.write(two[1], b"two")
+            await api.sleep(SHORT_S)
+            os.write(one[1], b"one")
+    return seen
+
+
+async def a_group_can_be_cancelled(api: Any) -> list[Any]:
+    ended = []
+
+    async def wait() -> None:
+        try:
+            await api.sleep(LONG_S)
+        finally:
+            ended.append("child")
+
+    async with api.create_task_group() as tasks:
+        tasks.start_soon(wait)
+        await api.sleep(SHORT_S)
+        tasks.cancel_scope.cancel()
+    return [*ended, tasks.cancel_scope.cancel_called]
+
+
+async def a_deadline_ends_a_group(api: Any) -> list[Any]:
+    ended = []
+
+    async def wait() -> None:
+        try:
+            await api.sleep(LONG_S)
+        finally:
+            ended.append("child")
+
+    with api.move_on_after(SHORT_S) as scope:
+        async with api.create_task_group() as tasks:
+            tasks.start_soon(wait)
+            await api.sleep(LONG_S)
+        ended.append("never")
+    return [*ended, scope.cancelled_caught]
+
+
+async def a_shielded_task_ends_when_it_is_done(api: Any) -> list[Any]:
+    ended = []
+
+    async def clean_up() -> None:
+        with api.CancelScope(shield=True):
+            await api.sleep(SHORT_S)
+            ended.append("clean")
+        await api.sleep(LONG_S)
+        ended.append("never")
+
+    async with api.create_task_group() as tasks:
+        tasks.start_soon(clean_up)
+        await api.sleep(SHORT_S / 4)
+        tasks.cancel_scope.cancel()
+    return ended
+
+
+async def an_error_ends_the_others(api: Any) -> list[Any]:
+    ended = []
+
+    async def wait() -> None:
+        try:
+            await api.sleep(LONG_S)
+        finally:
+            ended.append("cancelled")
+
+    async def fail() -> None:
+        await api.lowlevel.checkpoint()
+        raise KeyError("x")
+
+    try:
+        async with api.create_task_group() as tasks:
+            tasks.start_soon(wait)
+            tasks.start_soon(fail)
+            await wait()
+    except BaseExceptionGroup as group:
+        ended += [type(error).__name__ for error in group.exceptions]
+    return ended
+
+
+async def an_error_of_the_block_ends_the_tasks(api: Any) -> list[Any]:
+    ended = []
+
+    async def wait() -> None:
+        try:
+            await api.sleep(LONG_S)
+        finally:
+            ended.append("cancelled")
+
+    try:
+        async with api.create_task_group() as tasks:
+            tasks.start_soon(wait)
+            await api.sleep(SHORT_S)
+            raise KeyError("x")
+    except BaseExceptionGroup as group:
+        ended += [type(error).__name__ for error in group.exceptions]
+    return ended
+
+
+async def a_lock_is_waited_for(api: Any) -> list[Any]:
+    lock, order = api.Lock(), []
+
+    async def take(name: str) -> None:
+        async with lock:
+            order.append(name)
+            await api.sleep(SHORT_S)
+            order.append(name)
+
+    async with api.create_task_group() as tasks:
+        tasks.start_soon(take, "a")
+        tasks.start_soon(take, "b")
+    return order
+
+
+async def closing_wakes_who_waits(api: Any) -> list[Any]:
+    seen = []
+
+    async def wait(reader: int) -> None:
+        try:
+            await api.wait_readable(reader)
+        except api.ClosedResourceError:
+            seen.append("closed")
+
+    with pipe() as (reader, _):
+        async with api.create_task_group() as tasks:
+            tasks.start_soon(wait, reader)
+            await api.sleep(SHORT_S)
+            api.notify_closing(reader)
+    return seen
+
+
+async def a_resource_is_one_tasks_at_a_time(api: Any) -> list[Any]:
+    guard = api.ResourceGuard("reading from")
+    try:
+        with guard, guard:
+            pass
+    except api.BusyResourceError as error:
+        return [str(error)]
+    return []
+
+
 @pytest.mark.parametrize(
     "scenario",
     [
+        tasks_take_turns,
+        a_group_waits_for_its_tasks,
+        a_group_can_be_cancelled,
+        a_deadline_ends_a_group,
+        a_shielded_task_ends_when_it_is_done,
+        an_error_ends_the_others,
+        an_error_of_the_block_ends_the_tasks,
+        a_lock_is_waited_for,
+        closing_wakes_who_waits,
+        a_resource_is_one_tasks_at_a_time,
         expires_within,
         is_in_time,
         outer_ends_inner,
@@ -147,21 +325,19 @@ def test_errors_pass_through_run() -> None:
         lean.run(fail)
 
 
-@pytest.mark.parametrize("name", ["create_task_group", "Event", "open_process"])
+@pytest.mark.parametrize("name", ["open_process", "to_thread", "Condition"])
 def test_what_the_stand_in_does_not_have_is_never_taken_for_a_value(name: str) -> None:
     assert hasattr(anyio, name)
     with pytest.raises(Unsuited):
         getattr(lean, name)
 
 
-def test_a_lock_that_is_waited_for_is_no_case_for_the_stand_in() -> None:
-    async def twice() -> None:
-        lock = lean.Lock()
-        async with lock, lock:
-            pass
+def test_waiting_for_nobody_is_no_case_for_the_stand_in() -> None:
+    async def wait() -> None:
+        await lean.Event().wait()
 
     with pytest.raises(Unsuited):
-        lean.run(twice)
+        lean.run(wait)
 
 
 @pytest.mark.parametrize("name", ["anyio", "anyio.abc", "anyio.lowlevel"])

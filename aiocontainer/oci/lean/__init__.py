@@ -50,7 +50,6 @@ _REFUSED: Final = (
     "sniffio",
     # Ours that do several things at a time, loaded before anything is made.
     "aiocontainer.cli.attach",
-    "aiocontainer.hooks",
     "aiocontainer.network.attach",
     "aiocontainer.user_networking",
 )

@@ -1,6 +1,10 @@
-"""`anyio.lowlevel` where nobody else waits for a turn."""
+"""`anyio.lowlevel`."""
 
 from __future__ import annotations
+
+import math
+
+from .anyio_tasks import Wish
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -10,11 +14,13 @@ __all__ = ("RunVar", "checkpoint", "checkpoint_if_cancelled")
 
 
 async def checkpoint() -> None:
-    """Nobody else has anything to do."""
+    """Let others have a turn."""
+    await Wish(until=-math.inf)
 
 
 async def checkpoint_if_cancelled() -> None:
-    """The same."""
+    """The same: it is no more than a turn."""
+    await checkpoint()
 
 
 class RunVar:
