@@ -1,6 +1,9 @@
 """What a container is: validated, immutable models with safe defaults; no behaviour.
 
 Every wrong value raises `aiocontainer.errors.ConfigError`, which names the field.
+
+Patterns are kept as text here: `re` compiles each when it is first asked, and remembers
+it. To compile them all takes 2 ms of the import, and few are of use to one config.
 """
 
 from .base import FrozenMap, Model, replace

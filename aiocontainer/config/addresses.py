@@ -33,7 +33,7 @@ __all__ = (
 )
 
 _NAME_MAX: Final = 15  # IFNAMSIZ of include/uapi/linux/if.h, without the NUL
-_MAC: Final = re.compile(r"[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}", re.ASCII)
+_MAC: Final = r"[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}"
 
 
 def _interface_name(name: str) -> str:
@@ -55,7 +55,7 @@ InterfaceName: TypeAlias = Annotated[
 
 
 def _mac(text: str) -> str:
-    if not _MAC.fullmatch(text):
+    if not re.fullmatch(_MAC, text, re.ASCII):
         raise ConfigError("", "should be a MAC address, as 02:00:00:00:00:01")
     if int(text[:2], 16) & 1 or text == "00:00:00:00:00:00":
         raise ConfigError("", "should be the address of one interface")
@@ -200,11 +200,10 @@ class PublishedPort(Model):
         return parse_published(data)
 
 
-_PUBLISHED: Final = re.compile(
+_PUBLISHED: Final = (
     r"(?:(?P<host_address>\[[0-9a-fA-F:.]+\]|[0-9.]+):)?"
     r"(?P<host_port>[0-9]{1,5}):(?P<container_port>[0-9]{1,5})"
-    r"(?:/(?P<protocol>tcp|udp))?",
-    re.ASCII,
+    r"(?:/(?P<protocol>tcp|udp))?"
 )
 
 
@@ -215,7 +214,7 @@ def parse_published(value: object) -> object:
         ConfigError: text or a tuple that can't be read.
     """
     if isinstance(value, str):
-        match = _PUBLISHED.fullmatch(value)
+        match = re.fullmatch(_PUBLISHED, value, re.ASCII)
         if match is None:
             raise ConfigError("", "should be like '8080:80' or '127.0.0.1:53:53/udp'")
         found: dict[str, Any] = {k: v for k, v in match.groupdict().items() if v}

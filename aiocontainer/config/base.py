@@ -39,7 +39,7 @@ _M = TypeVar("_M", bound="Model")
 StrPath: TypeAlias = str | os.PathLike[str]
 """A path as a caller may give it."""
 
-_FIELD_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_FIELD_NAME = r"[A-Za-z_][A-Za-z0-9_]*"
 
 
 class Model(BaseModel):
@@ -140,7 +140,7 @@ def _complaint(
 def _step(part: int | str) -> str:
     if part == "[key]":  # pydantic's mark for a complaint about the key itself
         return ""
-    if isinstance(part, int) or not _FIELD_NAME.fullmatch(part):
+    if isinstance(part, int) or not re.fullmatch(_FIELD_NAME, part):
         return f"[{part}]"
     return f".{part}"
 

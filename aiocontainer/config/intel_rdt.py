@@ -11,12 +11,12 @@ from .base import ConfigError, Flag, Model, Text
 __all__ = ("IntelRdt",)
 
 # As the kernel writes them: L3:0=ffff;1=ffff, also L3CODE, L3DATA, L2, MB, SMBA.
-_LINE = re.compile(r"[A-Z][A-Z0-9_]{0,15}:\s*[0-9A-Za-z=;. ]{1,4000}", re.ASCII)
+_LINE = r"[A-Z][A-Z0-9_]{0,15}:\s*[0-9A-Za-z=;. ]{1,4000}"
 _RESERVED = ("info", "mon_groups", "mon_data")
 
 
 def _schema(line: str) -> str:
-    if not _LINE.fullmatch(line):
+    if not re.fullmatch(_LINE, line, re.ASCII):
         raise ConfigError("", "should be one line as 'L3:0=ffff;1=ffff'")
     return line
 

@@ -58,7 +58,7 @@ ID_LARGEST: Final = 4_294_967_294
 
 # As useradd(8), and what directory services add to it; not with a sign first, which
 # other tools would take for an offset.
-_NAME = re.compile(r"[A-Za-z_.][A-Za-z0-9_.@\\-]{0,254}\$?")
+_NAME: Final = r"[A-Za-z_.][A-Za-z0-9_.@\\-]{0,254}\$?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ def _id_or_name(text: str) -> int | str:
         if number > ID_LARGEST:
             raise ConfigError("", f"the largest id is {ID_LARGEST}")
         return number
-    if not _NAME.fullmatch(text):
+    if not re.fullmatch(_NAME, text):
         raise ConfigError("", f"{text[:40]!r} is neither an id nor a name")
     return text
 

@@ -68,11 +68,11 @@ class MemoryLimits(Model):
     (``may_kill`` of `Container.set`). v1 always does."""
 
 
-_CPUSET = re.compile(r"\d{1,5}(-\d{1,5})?(,\d{1,5}(-\d{1,5})?)*", re.ASCII)
+_CPUSET: Final = r"\d{1,5}(-\d{1,5})?(,\d{1,5}(-\d{1,5})?)*"
 
 
 def _cpuset(text: str) -> str:
-    if not _CPUSET.fullmatch(text):
+    if not re.fullmatch(_CPUSET, text, re.ASCII):
         raise ConfigError("", "should be a list of numbers and ranges, as '0-3,7'")
     for part in text.split(","):
         first, _, last = part.partition("-")
@@ -125,11 +125,11 @@ class CpuLimits(Model):
         return self
 
 
-_PAGE_SIZE = re.compile(r"[1-9][0-9]{0,6}(KB|MB|GB)", re.ASCII)
+_PAGE_SIZE: Final = r"[1-9][0-9]{0,6}(KB|MB|GB)"
 
 
 def _page_size(text: str) -> str:
-    if not _PAGE_SIZE.fullmatch(text):
+    if not re.fullmatch(_PAGE_SIZE, text, re.ASCII):
         raise ConfigError("", "should be a page size as the kernel writes it: '2MB'")
     return text
 
@@ -206,7 +206,7 @@ DEFAULT_DEVICE_RULES: Final = (
 )
 """The devices of `DEFAULT_DEVICES` and terminals; nothing else."""
 
-_UNIFIED_NAME = re.compile(r"[a-z0-9_]+(\.[A-Za-z0-9_]+)+", re.ASCII)
+_UNIFIED_NAME: Final = r"[a-z0-9_]+(\.[A-Za-z0-9_]+)+"
 
 
 class Resources(Model):
@@ -253,7 +253,7 @@ def _require_word(field: str, name: str) -> None:
 
 
 def _require_unified(name: str) -> None:
-    if not _UNIFIED_NAME.fullmatch(name):
+    if not re.fullmatch(_UNIFIED_NAME, name, re.ASCII):
         raise ConfigError(f"unified[{name}]", "should be a cgroup file's name")
     # Processes, freezing and delegation are ours to manage.
     if name.startswith("cgroup.") and not name.startswith("cgroup.max."):

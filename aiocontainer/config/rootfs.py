@@ -132,7 +132,7 @@ class HostRootfs(Rootfs):
             names = path.split("/")
             if f"/{names[1]}" in _OWN or path in _TOO_MUCH:
                 raise ConfigError(f"extra[{index}]", f"{path} can't be shown")
-            if names[1] == "etc" and _SECRET.match(path):
+            if names[1] == "etc" and re.match(_SECRET, path):
                 raise ConfigError(f"extra[{index}]", f"{path} holds secrets")
         return self
 
@@ -144,7 +144,7 @@ _OWN: Final = frozenset({"/dev", "/proc", "/sys"})
 _TOO_MUCH: Final = frozenset({"/", "/etc"})
 
 # What a caller would only name by mistake.
-_SECRET: Final = re.compile(
+_SECRET: Final = (
     r"/etc/(g?shadow|machine-id|ssh|sudoers|krb5.keytab|security/opasswd"
     r"|ssl/?$|ssl/private|pki/?$|pki/private)"
 )

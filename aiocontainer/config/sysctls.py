@@ -25,7 +25,7 @@ _NAMES: Final = {
     "kernel.domainname": "uts",
 }
 _PREFIXES: Final = {"fs.mqueue.": "ipc", "net.": "network", "user.": "user"}
-_PART = re.compile(r"[A-Za-z0-9_@:+/-]+", re.ASCII)
+_PART: Final = r"[A-Za-z0-9_@:+/-]+"
 
 
 def _canonical(name: object) -> str:
@@ -36,7 +36,7 @@ def _canonical(name: object) -> str:
     first = next((c for c in name if c in "./"), ".")
     dotted = name.translate({46: "/", 47: "."}) if first == "/" else name
     for part in dotted.split("."):
-        if not _PART.fullmatch(part) or part.strip("/") == "":
+        if not re.fullmatch(_PART, part, re.ASCII) or part.strip("/") == "":
             raise ConfigError(f"[{name[:80]}]", "isn't the name of a kernel parameter")
     return dotted
 

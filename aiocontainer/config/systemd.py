@@ -88,8 +88,8 @@ SystemdProperties = Annotated[
 ]
 """The type of a field that holds such properties."""
 
-_INTEGER = re.compile(r"(?:u?int(?:16|32|64)\s+)?([+-]?\d{1,20})", re.ASCII)
-_QUOTED = re.compile(r"""'([^'\\]*)'|"([^"\\]*)\"""")
+_INTEGER: Final = r"(?:u?int(?:16|32|64)\s+)?([+-]?\d{1,20})"
+_QUOTED: Final = r"""'([^'\\]*)'|"([^"\\]*)\""""
 
 
 def systemd_property(name: str, text: str) -> tuple[str, PropertyValue]:
@@ -115,7 +115,7 @@ def systemd_property(name: str, text: str) -> tuple[str, PropertyValue]:
     elif signature == "as" and text.startswith("[") and text.endswith("]"):
         words = [_unquoted(part.strip()) for part in text[1:-1].split(",")]
         value = () if text[1:-1].strip() == "" else tuple(words)
-    elif found := _INTEGER.fullmatch(text):
+    elif found := re.fullmatch(_INTEGER, text, re.ASCII):
         value = int(found[1])
     return name, _checked(name, value)
 
@@ -128,5 +128,5 @@ def _microseconds(name: str, text: str) -> str:
 
 
 def _unquoted(text: str) -> str | None:
-    found = _QUOTED.fullmatch(text)
+    found = re.fullmatch(_QUOTED, text)
     return None if found is None else found[1] or found[2] or ""

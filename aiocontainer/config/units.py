@@ -3,7 +3,6 @@
 import math
 import re
 from collections.abc import Callable
-from decimal import Decimal
 from typing import Annotated, Final, Literal, TypeAlias
 
 from pydantic import PlainValidator
@@ -32,8 +31,8 @@ CPU_PERIOD_US: Final = 100_000
 LARGEST: Final = 2**63 - 1
 """The largest number that cgroup files take."""
 
-_SIZE = re.compile(r"\s*([0-9]{1,20}(?:\.[0-9]{1,20})?)\s*([A-Za-z]*)\s*", re.ASCII)
-_CPUS = re.compile(r"\s*([0-9]{1,9}(?:\.[0-9]{1,9})?)\s*(cpus?|m|%)?\s*", re.ASCII)
+_SIZE: Final = r"\s*([0-9]{1,20}(?:\.[0-9]{1,20})?)\s*([A-Za-z]*)\s*"
+_CPUS: Final = r"\s*([0-9]{1,9}(?:\.[0-9]{1,9})?)\s*(cpus?|m|%)?\s*"
 _PREFIXES: Final = "kmgtpe"
 
 
@@ -57,10 +56,12 @@ def parse_size(value: object) -> int:
     """
     if isinstance(value, int) and not isinstance(value, bool):
         return _within(value, 0, LARGEST)
-    match = _SIZE.fullmatch(value) if isinstance(value, str) else None
+    match = re.fullmatch(_SIZE, value, re.ASCII) if isinstance(value, str) else None
     factor = _factor(match[2]) if match else None
     if match is None or factor is None:
         raise ConfigError("", "should be a number of bytes, or a size as '64MiB'")
+    from decimal import Decimal  # takes 1 ms, and sizes are mostly numbers
+
     return _within(int(Decimal(match[1]) * factor), 0, LARGEST)
 
 
@@ -75,7 +76,7 @@ def parse_cpus(value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise ConfigError("", "should be a number of CPUs, as 1.5")
     if isinstance(value, str):
-        match = _CPUS.fullmatch(value)
+        match = re.fullmatch(_CPUS, value, re.ASCII)
         if match is None:
             raise ConfigError("", "should be a number of CPUs, as 1.5")
         share = float(match[1]) / {"m": 1000, "%": 100}.get(match[2], 1)

@@ -70,10 +70,10 @@ _PARTS: Final = {
     "default_errno": "defaultErrnoRet",
     "errno": "errnoRet",
 }
-_NAME: Final = re.compile(r"[a-z_]+")
-_RULE: Final = re.compile(r"(seccomp\.syscalls)\[(\d+)\]")
-_DEVICE: Final = re.compile(r"^network\[(\d+)\]")
-_WORDS: Final = re.compile(r"\b[a-z]+(?:_[a-z]+)+\b")
+_NAME: Final = r"[a-z_]+"
+_RULE: Final = r"(seccomp\.syscalls)\[(\d+)\]"
+_DEVICE: Final = r"^network\[(\d+)\]"
+_WORDS: Final = r"\b[a-z]+(?:_[a-z]+)+\b"
 
 
 def in_oci_words(
@@ -105,9 +105,9 @@ def in_oci_words(
 
 
 def _path(field: str, rule_sources: Sequence[int], devices: Sequence[str]) -> str:
-    field = _RULE.sub(lambda m: f"{m[1]}[{_at(int(m[2]), rule_sources)}]", field)
-    field = _DEVICE.sub(lambda m: f"network.{_at(int(m[1]), devices)}", field)
-    found = _NAME.match(field)
+    field = re.sub(_RULE, lambda m: f"{m[1]}[{_at(int(m[2]), rule_sources)}]", field)
+    field = re.sub(_DEVICE, lambda m: f"network.{_at(int(m[1]), devices)}", field)
+    found = re.match(_NAME, field)
     if found is None:
         return field
     first, rest = found[0], field[found.end() :]
@@ -117,7 +117,7 @@ def _path(field: str, rule_sources: Sequence[int], devices: Sequence[str]) -> st
     # What is in brackets is an index, or a name of the document's own.
     pieces = re.split(r"(\[[^\]]*\])", rest)
     return start + "".join(
-        piece if piece.startswith("[") else _NAME.sub(lambda m: _part(m[0]), piece)
+        piece if piece.startswith("[") else re.sub(_NAME, lambda m: _part(m[0]), piece)
         for piece in pieces
     )
 
@@ -136,4 +136,4 @@ def _camel(name: str) -> str:
 
 
 def _reason(text: str) -> str:
-    return _WORDS.sub(lambda m: _part(m[0]), text)
+    return re.sub(_WORDS, lambda m: _part(m[0]), text)
