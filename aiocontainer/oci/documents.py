@@ -160,7 +160,7 @@ def known_features() -> dict[str, Any]:
             },
             "seccomp": {
                 "enabled": True,
-                "actions": _scmp("ACT", Action),
+                "actions": sorted(["SCMP_ACT_KILL", *_scmp("ACT", Action)]),
                 "operators": _scmp("CMP", Operator),
                 "archs": _scmp("ARCH", Architecture),
                 "knownFlags": flags,

@@ -68,7 +68,7 @@ def _check_is_over(folder: Folder, record: Record) -> None:
     status = oci_status(folder, record)
     # Who waits behind the gate may go: its program never ran.
     if status not in ("stopped", "created"):
-        raise StatusError(status, "delete")
+        raise StatusError(status, f"delete container {record.id}")
 
 
 def parse_signal(text: str) -> int:

@@ -119,8 +119,8 @@ def _status_words(wanted: str, status: str) -> str:
             return f"cannot exec in a {status} container ({hint})"
         case "start a process", _:
             return f"cannot exec in a {status} container"
-        case "delete", _:
-            return f"cannot delete container that is not stopped: {status}"
+        case _ if wanted.startswith("delete "):
+            return f"cannot {wanted} that is not stopped: {status}"
     return str(StatusError(status, wanted))
 
 

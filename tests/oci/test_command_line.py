@@ -188,8 +188,8 @@ def test_what_is_no_duration_is_refused(text: str) -> None:
             "cannot exec in a stopped container",
         ),
         (
-            StatusError("running", "delete"),
-            "cannot delete container that is not stopped: running",
+            StatusError("running", "delete container x"),
+            "cannot delete container x that is not stopped: running",
         ),
         (
             StatusError("running", "be odd"),

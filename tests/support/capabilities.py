@@ -281,6 +281,7 @@ PROBES: dict[str, Attempt] = {
     "podman": _programs("podman", "conmon"),
     "docker": _programs("docker", "dockerd", "containerd"),
     "containerd": _programs("containerd", "ctr"),
+    "runc": _programs("runc"),
     "compiler": _programs("cc"),
     "iproute2": _programs("ip"),
     "nftables": _nftables,

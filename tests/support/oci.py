@@ -18,15 +18,18 @@ PATIENCE_S = 20.0
 class Oci:
     """Calls of the runtime. What was created is removed, and reaped, by `clean_up`."""
 
-    def __init__(self, folder: Path, rootfs: Path) -> None:
+    def __init__(
+        self, folder: Path, rootfs: Path, runtime: Sequence[str] = RUNTIME
+    ) -> None:
         self.folder = folder
+        self._runtime = runtime
         self.root = folder / "state"
         self._rootfs = rootfs
         self._pids: set[int] = set()
 
     def command(self, *words: str) -> list[str]:
         """What a call of it is, for who wants to run that himself."""
-        return [*RUNTIME, "--root", str(self.root), *words]
+        return [*self._runtime, "--root", str(self.root), *words]
 
     def call(
         self, *words: str, options: Sequence[str] = (), **settings: Any
