@@ -1,5 +1,6 @@
 """The figures of the OCI runtime's command line, beside runc's."""
 
+import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 
@@ -9,6 +10,8 @@ from bench.setting import OURS, Setting
 from bench.table import Limit, Row
 
 RUNTIMES = (OURS, "crun", "runc")
+INTERPRETER = "python -I -S -c pass"
+"""What none of our commands can be faster than."""
 
 
 def run(setting: Setting, rounds: int) -> tuple[Samples, list[Row]]:
@@ -46,6 +49,7 @@ def _of_each(
         contestants: dict[str, Turn] = {
             name: lambda name=name: turn_of(setting, runner, name) for name in RUNTIMES
         }
+        contestants[INTERPRETER] = lambda: runner.ask({"turn": [_interpreter()]})
         return measured(rounds, contestants)
 
 
@@ -75,5 +79,11 @@ def _of_running(
             joined = stack.enter_context(running_peer(setting, runner, name))
             line = [*setting.runtime(name), command, joined[-2], *words]
             contestants[name] = lambda line=line: runner.ask({"turn": [line] * 3})
+        contestants[INTERPRETER] = lambda: runner.ask({"turn": [_interpreter()] * 3})
         samples = measured(rounds, contestants)
     return samples, [_ratio(command, samples, 1.5)]
+
+
+def _interpreter() -> list[str]:
+    _, *options = INTERPRETER.split()
+    return [sys.executable, *options]

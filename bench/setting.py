@@ -1,5 +1,6 @@
 """What all contestants share: the root file system, the filter, bundles, programs."""
 
+import compileall
 import itertools
 import json
 import os
@@ -128,6 +129,8 @@ def tool(name: str) -> str:
 def prepared() -> Iterator[Setting]:
     """Everything built and in place; all of it is removed afterwards."""
     build()
+    # As an installation does: else each command would compile what has changed.
+    compileall.compile_dir(HERE.parent / "aiocontainer", quiet=1)
     name = f"aiocontainer-bench-{os.getpid()}"
     folder = Path(tempfile.mkdtemp(prefix=f"{name}-"))
     try:
