@@ -30,7 +30,7 @@ def kill(options: Options, _log: Log) -> None:
     with open_folder(options) as folder:
         record = folder.read()
         if options.all:
-            _signal_all(record, number)
+            state.Remains(record).signal(number)
             return
         if not record.is_alive:
             raise StatusError("stopped", "signal")
@@ -97,27 +97,6 @@ def _signal_first(record: Record, number: int) -> None:
         raise StatusError("stopped", "signal") from None
     finally:
         os.close(pidfd)
-
-
-def _signal_all(record: Record, number: int) -> None:
-    if number == _signal.SIGKILL:
-        state.Remains(record).kill()
-        return
-    from .telling import members
-
-    for pid in members(record):
-        try:
-            pidfd = os.pidfd_open(pid)
-        except ProcessLookupError:
-            continue
-        try:
-            # Still ours: a number that passed on meanwhile isn't in our cgroup.
-            if pid in members(record):
-                _signal.pidfd_send_signal(pidfd, number)
-        except ProcessLookupError:
-            pass
-        finally:
-            os.close(pidfd)
 
 
 def _thaw(record: Record) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import sys
 
+from .. import state as state_room
 from ..errors import ContainerNotFound, StateError
 from ..state.quick_json import dumps
 from .kept import document, open_folder, store_of
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from typing import Any
 
-    from ..state import Record
     from .arguments import Options
     from .report import Log
 
@@ -42,7 +41,7 @@ def list_all(options: Options, log: Log) -> None:
 def ps(options: Options, _log: Log) -> None:
     """Print the processes in a container: their numbers, or what ps(1) says of them."""
     with open_folder(options) as folder:
-        pids = members(folder.read())
+        pids = state_room.Remains(folder.read()).members()
     if options.format == "json":
         _print_json(pids)
         return
@@ -55,23 +54,6 @@ def ps(options: Options, _log: Log) -> None:
     wanted = {str(pid) for pid in pids}
     kept = (line for line in lines if line.split()[column] in wanted)
     sys.stdout.writelines(f"{line}\n" for line in (title, *kept))
-
-
-def members(record: Record) -> list[int]:
-    """All process ids in the container's cgroups, and in those below them."""
-    found: set[int] = set()
-    for directory in record.directories:
-        for path, _inner, _files in os.walk(directory):
-            try:
-                with open(f"{path}/cgroup.procs") as file:
-                    found.update(map(int, file.read().split()))
-            except OSError:
-                continue  # removed meanwhile, or threaded
-        if found:
-            break  # each process is in every hierarchy
-    if record.init is not None and record.init.is_alive:
-        found.add(record.init.pid)
-    return sorted(found - {0})
 
 
 def _documents(options: Options, log: Log) -> Iterator[dict[str, Any]]:

@@ -10,7 +10,7 @@ from .record import this_boot
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from .record import Record
 
@@ -34,6 +34,25 @@ class Remains:
         if not is_of_today:
             self._init = None
 
+    def members(self) -> list[int]:
+        """Ids of all its processes, sorted."""
+        found: set[int] = set()
+        for directory in self._present():
+            for path in _walk(directory):
+                found.update(_members(path))
+            if found:
+                break  # each process is in every hierarchy
+        if self._init is not None and self._init.is_alive:
+            found.add(self._init.pid)
+        return sorted(found)
+
+    def signal(self, number: int) -> None:
+        """Send a signal to all its processes, and to no others."""
+        if number == _signal.SIGKILL:
+            self.kill()
+        else:
+            _signal_listed(self.members, number)
+
     def kill(self) -> None:
         """Send SIGKILL to all its processes, and to no others."""
         pidfd = None if self._init is None else self._init.open()
@@ -44,10 +63,15 @@ class Remains:
                 pass
             finally:
                 os.close(pidfd)
+        for directory in self._present():
+            _kill_all(directory)
+
+    def _present(self) -> Iterator[str]:
+        """Those of its cgroups that are still the same."""
         for directory, inode in self._directories.items():
             # No process of ours was in a cgroup whose inode hadn't been noted yet.
             if inode is not None and _inode(directory) == inode:
-                _kill_all(directory)
+                yield directory
 
     def remove(self) -> bool:
         """Remove what is empty; whether nothing is left, process or cgroup.
@@ -82,18 +106,22 @@ def _kill_all(directory: str) -> None:
 
 
 def _kill_members(directory: str) -> None:
+    _signal_listed(lambda: _members(directory), _signal.SIGKILL)
+
+
+def _signal_listed(listing: Callable[[], list[int]], number: int) -> None:
     """Who is listed once more after its pidfd was opened is the one meant."""
     opened = {}
-    for pid in _members(directory):
+    for pid in listing():
         try:
             opened[pid] = os.pidfd_open(pid)
         except OSError:
             continue
-    listed = _members(directory)
+    listed = listing()
     for pid, pidfd in opened.items():
         if pid in listed:
             try:
-                _signal.pidfd_send_signal(pidfd, _signal.SIGKILL)
+                _signal.pidfd_send_signal(pidfd, number)
             except OSError:
                 pass
         os.close(pidfd)
@@ -104,12 +132,15 @@ def _members(directory: str) -> list[int]:
         descriptor = os.open(f"{directory}/cgroup.procs", os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return []
+    text = b""
     try:
-        return [pid for pid in map(int, os.read(descriptor, 1 << 20).split()) if pid]
+        while some := os.read(descriptor, 1 << 16):  # the kernel gives a page at a time
+            text += some
     except OSError:
         return []
     finally:
         os.close(descriptor)
+    return [pid for pid in map(int, text.split()) if pid]
 
 
 def _write(path: str, data: bytes) -> bool:

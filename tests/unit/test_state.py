@@ -442,6 +442,23 @@ def test_what_is_in_use_is_not_said_to_be_removed(tmp_path):
     assert not Remains(used).remove()
 
 
+def test_only_members_of_the_same_cgroup_are_told_and_signalled(tmp_path):
+    (tmp_path / "sub").mkdir()
+    with subprocess.Popen(["sleep", "60"]) as child:
+        (tmp_path / "cgroup.procs").write_text("")
+        (tmp_path / "sub/cgroup.procs").write_text(f"0\n{child.pid}\n")
+        inode = tmp_path.stat().st_ino
+        for wrong in (inode + 1, None):
+            other = Remains(record(directories={str(tmp_path): wrong}))
+            assert other.members() == []
+            other.signal(signal.SIGTERM)
+            assert child.poll() is None
+        same = Remains(record(directories={str(tmp_path): inode}))
+        assert same.members() == [child.pid]
+        same.signal(signal.SIGTERM)
+        assert child.wait(10) == -signal.SIGTERM
+
+
 def test_the_state_layer_loads_no_models_and_no_event_loop():
     program = (
         "import sys; import aiocontainer.state;"
