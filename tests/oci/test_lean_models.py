@@ -1,17 +1,14 @@
 """The stand-in for pydantic makes of a document what pydantic does, or nothing."""
 
-import ast
 import importlib
 import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-import aiocontainer
 from aiocontainer.config import Config
 
 from ..support.bad_configs import BAD
@@ -273,20 +270,3 @@ def test_what_is_only_like_the_right_type_is_left_to_pydantic(
     both: Both, model: str, fields: Any
 ) -> None:
     assert both.agree("model", model, fields) == "unsuited"
-
-
-def test_all_that_is_imported_from_pydantic_is_there() -> None:
-    package = Path(aiocontainer.__file__).parent
-    imported = {
-        (statement.module, alias.name)
-        for path in package.rglob("*.py")
-        for statement in ast.walk(ast.parse(path.read_text()))
-        if isinstance(statement, ast.ImportFrom)
-        and (statement.module or "").partition(".")[0] in ("pydantic", "pydantic_core")
-        and statement.level == 0
-        for alias in statement.names
-    }
-    assert ("pydantic", "BaseModel") in imported
-    for module, name in imported:
-        stand_in = importlib.import_module(f"aiocontainer.oci.lean.{module}")
-        assert name in stand_in.__all__
