@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 
+from .. import __version__
+from ..state.quick_json import dumps
 from .kept import OCI_VERSION
 
 TYPE_CHECKING = False
@@ -22,14 +23,14 @@ _PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 def spec(options: Options, _log: Log) -> None:
     """Write a config.json to begin with."""
     path = os.path.join(options.bundle, "config.json")
-    text = json.dumps(example(rootless=options.rootless), indent="\t")
+    text = dumps(example(rootless=options.rootless), step="\t")
     with open(path, "x") as file:  # somebody's work is not overwritten
         file.write(text + "\n")
 
 
 def features(_options: Options, _log: Log) -> None:
     """Print what this runtime can do (features.md of the runtime-spec)."""
-    sys.stdout.write(json.dumps(known_features(), indent=2) + "\n")
+    sys.stdout.write(dumps(known_features()) + "\n")
 
 
 def example(*, rootless: bool) -> dict[str, Any]:
@@ -119,7 +120,6 @@ def _mounts(*, rootless: bool) -> list[dict[str, Any]]:
 
 def known_features() -> dict[str, Any]:
     """What is built in, whatever this machine has."""
-    from importlib.metadata import version
     from typing import get_args
 
     from ..config import CAPABILITIES
@@ -173,7 +173,7 @@ def known_features() -> dict[str, Any]:
             "mountExtensions": {"idmap": {"enabled": True}},
             "netDevices": {"enabled": True},
         },
-        "annotations": {"io.aiocontainer.version": version("aiocontainer")},
+        "annotations": {"io.aiocontainer.version": __version__},
         "potentiallyUnsafeConfigAnnotations": ["org.systemd.property.", "run.oci."],
     }
 

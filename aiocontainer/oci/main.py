@@ -39,7 +39,7 @@ _FUNCTIONS: Final = {
 _STARTING: Final = frozenset(("create", "run", "exec"))
 """Commands that start a process."""
 
-_LEAN: Final = _STARTING | {"pause", "resume", "update"}
+_LEAN: Final = _STARTING | {"pause", "resume", "update", "features"}
 """Commands that use the library, in a way that stand-ins may be enough for."""
 
 EXEC_FAILED: Final = 255

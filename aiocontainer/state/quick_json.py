@@ -60,32 +60,33 @@ def loads(data: bytes) -> Any:  # noqa: ANN401
     return value
 
 
-def dumps(value: object) -> str:
-    """The text of a value, to be read by people: ``json.dumps(value, indent=2)``.
+def dumps(value: object, step: str = "  ") -> str:
+    """The text of a value, to be read by people: ``json.dumps(value, indent=step)``.
 
     Args:
         value: dicts with strings as keys, lists, tuples, and what is in such.
+        step: what inner lines begin with.
 
     Raises:
         TypeError: there is something else in it.
     """
-    return "".join(_pieces(value, "\n"))
+    return "".join(_pieces(value, "\n", step))
 
 
-def _pieces(value: object, line: str) -> Iterator[str]:
-    inner = f"{line}  "
+def _pieces(value: object, line: str, step: str) -> Iterator[str]:
+    inner = line + step
     if isinstance(value, dict) and value:
         before = "{"
         for name, item in value.items():
             yield f"{before}{inner}{quote(name)}: "
-            yield from _pieces(item, inner)
+            yield from _pieces(item, inner, step)
             before = ","
         yield f"{line}}}"
     elif isinstance(value, list | tuple) and value:
         before = "["
         for item in value:
             yield f"{before}{inner}"
-            yield from _pieces(item, inner)
+            yield from _pieces(item, inner, step)
             before = ","
         yield f"{line}]"
     else:

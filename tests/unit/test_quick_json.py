@@ -21,6 +21,7 @@ VALUES = st.recursive(
 @settings(deadline=None)
 def test_values_have_the_text_that_json_gives_them(value: object) -> None:
     assert quick_json.dumps(value) == json.dumps(value, indent=2)
+    assert quick_json.dumps(value, "\t") == json.dumps(value, indent="\t")
 
 
 @given(VALUES, st.sampled_from([None, 0, 1]), st.text(" \t\r\n", max_size=3))
