@@ -192,15 +192,18 @@ async def test_a_cgroup_that_takes_no_process_is_told(rootfs: Path) -> None:
         first = await container.start(SLEEP)
         make(first.pid, "sub")
         own = places(first.pid)
-        if IS_V2:  # no internal processes
-            kind = Path(own[""], "sub/cgroup.type")
-            kind.write_text("threaded")
+        if IS_V2:  # no internal processes: systemd in a container does this
+            Path(own[""], "sub/cgroup.procs").write_text(str(first.pid))
+            Path(own[""], "cgroup.subtree_control").write_text("+memory")
         else:
             Path(own["cpuset"], "sub/cpuset.mems").write_text("\n")
         with pytest.raises(ContainerError):
-            await container.start(SLEEP, cgroup="sub")
+            await container.start(SLEEP, cgroup="/" if IS_V2 else "sub")
         assert container.processes() == [first.pid]
         assert (await container.run(["true"])).returncode == 0
+        if IS_V2:
+            process = await container.start(SLEEP, cgroup="sub")
+            assert places(process.pid) == places(first.pid)
 
 
 async def test_the_first_process_has_no_choice(rootfs: Path) -> None:
