@@ -270,17 +270,3 @@ def test_features_name_what_the_models_know() -> None:
     assert "CAP_SYS_ADMIN" in found["linux"]["capabilities"]
     assert "SCMP_ACT_NOTIFY" in found["linux"]["seccomp"]["actions"]
     assert found["linux"]["namespaces"] == sorted(found["linux"]["namespaces"])
-
-
-@pytest.mark.parametrize("command", ["state", "list", "kill", "delete", "start", "ps"])
-def test_quick_commands_load_neither_models_nor_an_event_loop(command: str) -> None:
-    modules = {"state": "telling", "list": "telling", "ps": "telling"}
-    modules |= {"kill": "ending", "delete": "ending", "start": "starting"}
-    source = (
-        f"import sys, aiocontainer.oci.main, aiocontainer.oci.{modules[command]}; "
-        "print(*{name.partition('.')[0] for name in sys.modules})"
-    )
-    loaded = subprocess.run(
-        [sys.executable, "-c", source], capture_output=True, text=True, check=True
-    ).stdout.split()
-    assert not {"pydantic", "asyncio", "anyio", "pyroute2", "dbus_fast"} & set(loaded)
