@@ -1,6 +1,5 @@
 """Types of network fields: interface names, addresses, ports."""
 
-import ipaddress
 import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeAlias
@@ -15,6 +14,21 @@ from pydantic import (
 )
 
 from .base import ConfigError, Model, Whole, without_nul
+
+if TYPE_CHECKING:
+    from ipaddress import (
+        IPv4Address,
+        IPv4Interface,
+        IPv4Network,
+        IPv6Address,
+        IPv6Interface,
+        IPv6Network,
+    )
+else:
+    # Loaded by the first address of a config, which most don't have. What the fields
+    # hold is said by their validators.
+    IPv4Address = IPv4Interface = IPv4Network = object
+    IPv6Address = IPv6Interface = IPv6Network = object
 
 __all__ = (
     "Address",
@@ -73,6 +87,8 @@ def _parsed(parse: Callable[[str], object], example: str) -> tuple[object, ...]:
     """Annotations of a field that `ipaddress` parses, from text or from its object."""
 
     def validate(value: object) -> object:
+        import ipaddress
+
         kinds = (
             ipaddress.IPv4Address,  # IPv4Interface is one
             ipaddress.IPv6Address,
@@ -94,13 +110,24 @@ def _parsed(parse: Callable[[str], object], example: str) -> tuple[object, ...]:
     return PlainValidator(validate), PlainSerializer(str, return_type=str)
 
 
-def _with_prefix(
-    kind: type[ipaddress.IPv4Interface | ipaddress.IPv6Interface],
-) -> Callable[[str], object]:
+def _made_by(name: str) -> Callable[[str], Any]:
+    """A class or function of `ipaddress`."""
+
+    def make(text: str) -> object:
+        import ipaddress
+
+        return getattr(ipaddress, name)(text)
+
+    return make
+
+
+def _with_prefix(kind: str) -> Callable[[str], object]:
+    make = _made_by(kind)
+
     def parse(text: str) -> object:
         if "/" not in text:
             raise ConfigError("", f"needs a prefix length, as {text}/24")
-        found = kind(text)
+        found: IPv4Interface | IPv6Interface = make(text)
         address = found.ip
         if address.is_unspecified or address.is_multicast or address.is_loopback:
             raise ConfigError("", f"{address} can't be an interface's address")
@@ -109,11 +136,11 @@ def _with_prefix(
     return parse
 
 
-def _host(
-    kind: type[ipaddress.IPv4Address | ipaddress.IPv6Address],
-) -> Callable[[str], object]:
+def _host(kind: str) -> Callable[[str], object]:
+    make = _made_by(kind)
+
     def parse(text: str) -> object:
-        address = kind(text)
+        address: IPv4Address | IPv6Address = make(text)
         if address.is_unspecified or address.is_multicast or address.is_loopback:
             raise ConfigError("", f"{address} can't be a gateway")
         return address
@@ -122,46 +149,38 @@ def _host(
 
 
 AddressV4: TypeAlias = Annotated[
-    ipaddress.IPv4Interface,
-    *_parsed(_with_prefix(ipaddress.IPv4Interface), "10.0.0.2/24"),
+    IPv4Interface, *_parsed(_with_prefix("IPv4Interface"), "10.0.0.2/24")
 ]
 """An interface's IPv4 address with the prefix length of its network."""
 
 AddressV6: TypeAlias = Annotated[
-    ipaddress.IPv6Interface,
-    *_parsed(_with_prefix(ipaddress.IPv6Interface), "fd00::2/64"),
+    IPv6Interface, *_parsed(_with_prefix("IPv6Interface"), "fd00::2/64")
 ]
 """An interface's IPv6 address with the prefix length of its network."""
 
-HostV4: TypeAlias = Annotated[
-    ipaddress.IPv4Address, *_parsed(_host(ipaddress.IPv4Address), "10.0.0.1")
-]
+HostV4: TypeAlias = Annotated[IPv4Address, *_parsed(_host("IPv4Address"), "10.0.0.1")]
 """IPv4 address of another machine."""
 
-HostV6: TypeAlias = Annotated[
-    ipaddress.IPv6Address, *_parsed(_host(ipaddress.IPv6Address), "fd00::1")
-]
+HostV6: TypeAlias = Annotated[IPv6Address, *_parsed(_host("IPv6Address"), "fd00::1")]
 """IPv6 address of another machine."""
 
 Address: TypeAlias = Annotated[
-    ipaddress.IPv4Address | ipaddress.IPv6Address,
-    *_parsed(ipaddress.ip_address, "10.0.0.1"),
+    IPv4Address | IPv6Address, *_parsed(_made_by("ip_address"), "10.0.0.1")
 ]
 """Any IP address."""
 
 NetworkV4: TypeAlias = Annotated[
-    ipaddress.IPv4Network, *_parsed(ipaddress.IPv4Network, "10.0.0.0/24")
+    IPv4Network, *_parsed(_made_by("IPv4Network"), "10.0.0.0/24")
 ]
 """An IPv4 network."""
 
 NetworkV6: TypeAlias = Annotated[
-    ipaddress.IPv6Network, *_parsed(ipaddress.IPv6Network, "fd00::/64")
+    IPv6Network, *_parsed(_made_by("IPv6Network"), "fd00::/64")
 ]
 """An IPv6 network."""
 
 Network: TypeAlias = Annotated[
-    ipaddress.IPv4Network | ipaddress.IPv6Network,
-    *_parsed(ipaddress.ip_network, "10.0.0.0/24"),
+    IPv4Network | IPv6Network, *_parsed(_made_by("ip_network"), "10.0.0.0/24")
 ]
 """Any network."""
 

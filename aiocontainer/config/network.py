@@ -1,7 +1,6 @@
 """What a container has of the network: interfaces, routes, ports, names."""
 
 from collections.abc import Iterable
-from ipaddress import IPv4Interface, IPv6Interface
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
@@ -12,6 +11,8 @@ from .base import ConfigError, Flag, Model, Whole
 from .dns import HOSTS_DNS, AnyDns, Dns
 
 if TYPE_CHECKING:
+    from ipaddress import IPv4Interface, IPv6Interface
+
     from .user_network import UserNetwork
 
 __all__ = (
