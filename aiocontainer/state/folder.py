@@ -299,7 +299,7 @@ class Folder:
                 raise StateError(path, "is no state file")
             if found.st_uid not in (0, os.geteuid()) or found.st_mode & 0o022:
                 raise StateError(path, "can be written by other users", is_foreign=True)
-            return _read_all(descriptor)
+            return _read_all(descriptor, found.st_size)
         finally:
             os.close(descriptor)
 
@@ -347,9 +347,9 @@ class Folder:
             raise _state_error(self.path, error) from error
 
 
-def _read_all(descriptor: int) -> bytes:
+def _read_all(descriptor: int, size: int) -> bytes:
     chunks = []
-    while chunk := os.read(descriptor, 1 << 20):
+    while chunk := os.read(descriptor, size + 1):
         chunks.append(chunk)
     return b"".join(chunks)
 

@@ -26,21 +26,30 @@ class _Context:
     }.get
 
 
-def _inner_code() -> tuple[Callable[[str, int], tuple[Any, int]], Callable[[str], str]]:
-    """What reads a value at a place of a text, and what writes a string."""
-    try:
-        import _json
-
-        context: Any = _Context
-        return _json.make_scanner(context), _json.encode_basestring_ascii
-    except (ImportError, AttributeError, TypeError):
-        import json
-
-        decoder: Any = json.JSONDecoder()
-        return decoder.scan_once, json.dumps
+def _refuse(value: object) -> object:
+    raise TypeError(f"{type(value).__name__} can't be written as JSON")
 
 
-_scan, quote = _inner_code()
+try:
+    import _json
+
+    _context: Any = _Context
+    _make_encoder: Any = _json.make_encoder
+    quote: Callable[[str], str] = _json.encode_basestring_ascii
+    """The text of a string."""
+    _scan: Callable[[str, int], tuple[Any, int]] = _json.make_scanner(_context)
+    _encode: Callable[[object, int], tuple[str, ...]] = _make_encoder(
+        None, _refuse, quote, None, ": ", ", ", False, False, True
+    )
+except (ImportError, AttributeError, TypeError):
+    import json
+
+    _decoder: Any = json.JSONDecoder()
+    _scan = _decoder.scan_once
+    quote = json.dumps
+
+    def _encode(value: object, _level: int) -> tuple[str, ...]:
+        return (json.dumps(value),)
 
 
 def loads(data: bytes) -> Any:  # noqa: ANN401
@@ -58,6 +67,15 @@ def loads(data: bytes) -> Any:  # noqa: ANN401
     if end != len(text):
         raise ValueError("there is something after the value")
     return value
+
+
+def line(value: object) -> str:
+    """The text of a value in one line: ``json.dumps(value)``.
+
+    Raises:
+        TypeError: there is something else than values of JSON in it.
+    """
+    return "".join(_encode(value, 0))
 
 
 def dumps(value: object, step: str = "  ") -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 
 from ..errors import StateError
@@ -103,14 +104,13 @@ class Record:
         return is_of_today and self.init is not None and self.init.is_alive
 
     def text(self) -> bytes:
-        """The state file."""
-        fields: dict[str, Any] = {"aiocontainer": VERSION}
+        """The state file: a line for each field."""
+        lines = [f'"aiocontainer": {VERSION}']
         for name in self.__slots__:
             value = getattr(self, name)
-            fields[name] = value.as_list() if isinstance(value, Identity) else value
-        import json
-
-        return json.dumps(fields, indent=1).encode() + b"\n"
+            value = value.as_list() if isinstance(value, Identity) else value
+            lines.append(f'"{name}": {quick_json.line(value)}')
+        return ("{\n" + ",\n".join(lines) + "\n}\n").encode()
 
 
 def parse(path: str, text: bytes) -> Record:
@@ -202,6 +202,9 @@ _this_boot: list[str] = []
 def this_boot() -> str:
     """What the kernel calls the time from its start to its end."""
     if not _this_boot:
-        with open("/proc/sys/kernel/random/boot_id") as file:
-            _this_boot.append(file.read().strip())
+        descriptor = os.open("/proc/sys/kernel/random/boot_id", os.O_RDONLY)
+        try:
+            _this_boot.append(os.read(descriptor, 100).decode().strip())
+        finally:
+            os.close(descriptor)
     return _this_boot[0]

@@ -82,7 +82,9 @@ def is_frozen(record: Record) -> bool:
             ("cgroup.events", b"frozen 1"),
             ("freezer.state", b"FROZEN"),
         ):
-            if word in _read(f"{directory}/{name}").split(b"\n"):
+            path = f"{directory}/{name}"
+            # Most aren't there; to ask costs less than an exception.
+            if os.access(path, os.F_OK) and word in _read(path).split(b"\n"):
                 return True
     return False
 

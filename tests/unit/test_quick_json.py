@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given, settings
@@ -22,6 +23,7 @@ VALUES = st.recursive(
 def test_values_have_the_text_that_json_gives_them(value: object) -> None:
     assert quick_json.dumps(value) == json.dumps(value, indent=2)
     assert quick_json.dumps(value, "\t") == json.dumps(value, indent="\t")
+    assert quick_json.line(value) == json.dumps(value)
 
 
 @given(VALUES, st.sampled_from([None, 0, 1]), st.text(" \t\r\n", max_size=3))
@@ -78,9 +80,10 @@ def test_the_last_of_two_same_names_counts_and_constants_are_numbers() -> None:
     assert quick_json.loads(b"[Infinity, -Infinity]") == [float("inf"), -float("inf")]
 
 
-def test_what_is_no_value_has_no_text() -> None:
+@pytest.mark.parametrize("write", [quick_json.line, quick_json.dumps])
+def test_what_is_no_value_has_no_text(write: Callable[[object], str]) -> None:
     with pytest.raises(TypeError):
-        quick_json.dumps({"a": object()})
+        write({"a": object()})
 
 
 @pytest.mark.parametrize(
@@ -93,6 +96,7 @@ def test_what_is_no_value_has_no_text() -> None:
             "_json.make_scanner = lambda wanted: (wanted.memo, real(wanted))[1]",
             id="that-asks-for-more",
         ),
+        pytest.param("import _json; del _json.make_encoder", id="without-the-writer"),
     ],
 )
 def test_where_the_c_code_is_missing_or_another_the_package_does_it(
@@ -102,6 +106,7 @@ def test_where_the_c_code_is_missing_or_another_the_package_does_it(
         f"import sys; {change}\n"
         "from aiocontainer.state import quick_json\n"
         "assert quick_json.loads(b'{\"a\": [1, null]} ') == {'a': [1, None]}\n"
+        "assert quick_json.line(['\\xe4', 1.5]) == '[\"\\\\u00e4\", 1.5]'\n"
         "assert quick_json.dumps({'a': ['\\xe4']}) == "
         '\'{\\n  "a": [\\n    "\\\\u00e4"\\n  ]\\n}\'\n'
     )
