@@ -8,7 +8,6 @@ it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import isfinite
 from types import UnionType
 from typing import Annotated, Literal, Union
 
@@ -172,7 +171,7 @@ def _exact(kind: type) -> Shape:
 def _number(value: object) -> object:
     if type(value) is int:
         value = float(value)
-    if type(value) is not float or not isfinite(value):
+    if type(value) is not float:
         refuse(value)
     return value
 

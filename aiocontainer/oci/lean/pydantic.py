@@ -205,11 +205,11 @@ class BaseModel:
         return _written(self, as_json=False, all_of_it=not exclude_unset)
 
     def model_dump_json(self, *, exclude_unset: bool = False, **others: object) -> str:
-        """As the real one, but perhaps with other spaces."""
+        """As the real one."""
         if others:
             raise Unsuited(f"model_dump_json({others})")
         tree = _written(self, as_json=True, all_of_it=not exclude_unset)
-        return json.dumps(tree, ensure_ascii=False)
+        return json.dumps(tree, ensure_ascii=False, separators=(",", ":"))
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, BaseModel):
