@@ -11,6 +11,7 @@ import anyio
 from ..config.bundle import read_resources
 from ..errors import ConfigError, StatusError
 from ..runtime import Runtime
+from . import lean
 from .arguments import LIMITS
 from .kept import root_of
 
@@ -72,7 +73,9 @@ def _runtime(options: Options) -> Runtime:
 
 def _document(options: Options) -> Any:  # noqa: ANN401
     if options.resources == "-":
-        return sys.stdin.buffer.read(_LARGEST)
+        data = sys.stdin.buffer.read(_LARGEST)
+        lean.put_back(data)
+        return data
     if options.resources is not None:
         return options.resources
     document: dict[str, dict[str, Any]] = {}

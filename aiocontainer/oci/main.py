@@ -64,7 +64,7 @@ def main(words: list[str] | None = None, *, lean: bool = True) -> NoReturn:
         if command is None:
             _print_version()
             raise SystemExit(0)
-        if lean and command in _LEAN and not _is_for_systemd(options):
+        if lean and command in _LEAN and not _takes_the_real(options):
             from .lean import attempt
 
             status = attempt(lambda: _do(options, log), words, log)
@@ -97,9 +97,13 @@ def _do(options: Options, log: Log) -> int | None:
     return status
 
 
-def _is_for_systemd(options: Options) -> bool:
-    """It is spoken to in a loop."""
-    return options.systemd_cgroup or options.cgroup_manager == "systemd"
+def _takes_the_real(options: Options) -> bool:
+    """It is known that stand-ins won't do: systemd is spoken to in a loop, and what is
+    read from a pipe can't be read twice."""
+    if options.systemd_cgroup or options.cgroup_manager == "systemd":
+        return True
+    document = options.process if options.command == "exec" else None
+    return document is not None and not os.path.isfile(document)
 
 
 def _begin_spawner() -> None:

@@ -131,6 +131,19 @@ def test_what_is_wrong_is_said_in_the_same_words(
     assert oci("list", "--quiet") == ""
 
 
+def test_what_came_from_stdin_is_there_for_a_second_time(oci: Oci) -> None:
+    oci.create("c", "sleep", "1000")
+    words = ("update", "--resources", "-", "c")
+    told = []
+    for document in ('{"memory": {"limit": "much"}}', '{"memory": {"limit": 1.5}}'):
+        with open(oci.folder / "document", "w+") as file:
+            file.write(document)
+            file.seek(0)
+            with subprocess.Popen(["cat"], stdin=file, stdout=subprocess.PIPE) as cat:
+                told.append(_message(oci.call(*words, stdin=cat.stdout).stderr))
+    assert all("memory.limit" in text for text in told)
+
+
 def _message(text: str) -> str:
     return text.partition("msg=")[2]
 

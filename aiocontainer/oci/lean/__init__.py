@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     T = TypeVar("T")
 
-__all__ = ("Unsuited", "attempt", "install", "missing", "settle")
+__all__ = ("Unsuited", "attempt", "install", "missing", "put_back", "settle")
 
 _STAND_INS: Final = {
     "anyio": "anyio",
@@ -109,6 +109,19 @@ def attempt(do: Callable[[], T], words: Sequence[str], log: Log) -> T:
     flags = ["-I"] if sys.flags.isolated else ["-P"]
     program = _AGAIN.format(package=package)
     os.execv(sys.executable, [sys.executable, *flags, "-c", program, *words])
+
+
+def put_back(data: bytes) -> None:
+    """Have what was read of stdin be there for a second time."""
+    memfd = os.memfd_create("stdin")
+    try:
+        rest = memoryview(data)
+        while rest:
+            rest = rest[os.write(memfd, rest) :]
+        os.lseek(memfd, 0, os.SEEK_SET)
+        os.dup2(memfd, 0)
+    finally:
+        os.close(memfd)
 
 
 def settle() -> None:
