@@ -1,8 +1,6 @@
 """A process that reads configurations, with the stand-ins of the OCI command or without
 them, and tells all that it made of each.
 
-    python -m tests.support.reading lean
-
 Questions are pickled (name of a function here, arguments), answers are
 ``("made", picture)``, ``("refused", reason)``, ``("unsuited", what)``, or ``("failed",
 exception)`` where something is made that can't be told, or anything else goes wrong.
@@ -22,6 +20,9 @@ from typing import Any
 __all__ = ("Reader", "reading")
 
 ROOT = Path(__file__).parents[2]
+# Before anything else is loaded, as the command does it.
+INSTALL = "from aiocontainer.oci import lean; lean.install()\n"
+ANSWER = f"from {__name__} import main; main()"
 
 
 class Reader:
@@ -44,7 +45,7 @@ class Reader:
 @contextmanager
 def reading(mode: str) -> Iterator[Reader]:
     """Run such a process; ``mode`` is ``"lean"`` or ``"real"``."""
-    words = [sys.executable, "-m", __name__, mode]
+    words = [sys.executable, "-c", (INSTALL if mode == "lean" else "") + ANSWER]
     pipe = subprocess.PIPE
     # Some warnings come in the order of a set.
     env = {**os.environ, "PYTHONHASHSEED": "0"}
@@ -52,12 +53,10 @@ def reading(mode: str) -> Iterator[Reader]:
         yield Reader(process)
 
 
-def main(mode: str) -> None:
+def main() -> None:
     """Answer until there are no more questions."""
     from aiocontainer.oci import lean
 
-    if mode == "lean":
-        lean.install()
     errors = importlib.import_module("aiocontainer.errors")
     refused = (errors.ConfigError, errors.UnsupportedFeature)
     while True:
@@ -224,7 +223,3 @@ def picture(value: Any) -> Any:
     if isinstance(value, frozenset | set):
         return kind, sorted(map(repr, value))
     return kind, repr(value)
-
-
-if __name__ == "__main__":
-    main(sys.argv[1])
