@@ -20,7 +20,7 @@ PY := $(VENV)/bin/python
 PACKAGES := gcc libc6-dev python3-dev python3-venv libcap-dev libseccomp2 busybox-static make \
   iproute2
 BENCH_PACKAGES := runc crun bubblewrap
-ENGINE_PACKAGES := podman conmon docker.io containerd
+ENGINE_PACKAGES := podman conmon docker.io containerd iptables
 VM_PACKAGES := mmdebstrap debian-archive-keyring e2fsprogs zstd
 
 # install-packages NAMES: only what is missing, so that a second call needs no network.

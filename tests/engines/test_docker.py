@@ -113,3 +113,32 @@ def test_logs_and_a_hostname(engine: Engine) -> None:
     assert engine("wait", id) == "0"
     assert engine("logs", id) == "box"
     engine("rm", id)
+
+
+def test_containers_reach_each_other_over_the_engines_bridge(engine: Engine) -> None:
+    script = "echo hello > /tmp/index.html; exec httpd -f -p 80 -h /tmp"
+    server = engine("run", "--detach", IMAGE, "sh", "-c", script)
+    try:
+        form = "{{.NetworkSettings.IPAddress}}"
+        address = engine("inspect", "--format", form, server)
+        assert address.startswith("10.99.0.")
+        ask = f"until wget -qO- http://{address}/; do sleep 0.1; done"
+        assert engine("run", "--rm", IMAGE, "sh", "-c", ask) == "hello"
+        joined = engine(
+            *("run", "--rm", "--network", f"container:{server}", IMAGE),
+            *("wget", "-qO-", "http://127.0.0.1/"),
+        )
+        assert joined == "hello"
+    finally:
+        engine("rm", "--force", server)
+
+
+@pytest.mark.parametrize(
+    ("network", "interfaces"),
+    [("none", ["lo"]), ("bridge", ["eth0", "lo"]), ("host", ["docker0", "lo"])],
+)
+def test_a_container_has_the_interfaces_of_its_network(
+    engine: Engine, network: str, interfaces: list[str]
+) -> None:
+    told = engine("run", "--rm", "--network", network, IMAGE, "ls", "/sys/class/net")
+    assert sorted(told.split()) == interfaces

@@ -159,3 +159,16 @@ def test_a_container_can_be_started_again(engine: Engine) -> None:
     for _ in range(2):
         assert engine("start", "--attach", id) == "once more"
     engine("rm", id)
+
+
+def test_containers_reach_each_other_over_the_engines_network(engine: Engine) -> None:
+    words = ("--network", "podman", "--cgroup-parent", engine.host.cgroup, IMAGE)
+    script = "echo hello > /tmp/index.html; exec httpd -f -p 80 -h /tmp"
+    server = engine("run", "--detach", *words, "sh", "-c", script)
+    try:
+        form = "{{.NetworkSettings.IPAddress}}"
+        address = engine("inspect", "--format", form, server)
+        ask = f"until wget -qO- http://{address}/; do sleep 0.1; done"
+        assert engine("run", "--rm", *words, "sh", "-c", ask) == "hello"
+    finally:
+        engine("rm", "--force", "--time", "0", server)

@@ -1,7 +1,7 @@
 """Container engines, started by the tests with everything of their own.
 
-They run in a mount and a pid namespace made for them, so that whatever they leave ends
-with these, and so do their mounts. Their runtime is ours.
+They run in a mount, a pid and a network namespace made for them, so that whatever they
+leave ends with these, and so do their mounts and bridges. Their runtime is ours.
 """
 
 import contextlib
@@ -41,7 +41,7 @@ class Host:
         self.cgroup = f"/aiocontainer-test-engine-{os.getpid()}"
         self.own_cgroups = {"conmon"}
         """Names of cgroups that aren't containers'."""
-        unshare = ("unshare", "-m", "-p", "-f", "--mount-proc", "--kill-child")
+        unshare = ("unshare", "-m", "-p", "-n", "-f", "--mount-proc", "--kill-child")
         self._outer = subprocess.Popen([*unshare, sys.executable, "-c", _INIT])
         children = Path(f"/proc/{self._outer.pid}/task/{self._outer.pid}/children")
         deadline = time.monotonic() + PATIENCE_S
@@ -51,7 +51,7 @@ class Host:
         self.init = int(inside[0])
 
     def command(self, *words: str) -> list[str]:
-        return ["nsenter", "-t", str(self.init), "-m", "-p", "--", *words]
+        return ["nsenter", "-t", str(self.init), "-m", "-p", "-n", "--", *words]
 
     def call(
         self, *words: str, env: dict[str, str] | None = None, text: str | None = None
@@ -123,6 +123,8 @@ def _own_cgroups(parent: str) -> list[Path]:
 @contextlib.contextmanager
 def podman(host: Host, rootfs: Path) -> Iterator[Engine]:
     """Podman, with storage of its own and one image."""
+    hidden = host.call("mount", "-t", "tmpfs", "tmpfs", "/var/lib")  # where CNI writes
+    assert hidden.returncode == 0, hidden.stderr
     env = {"CONTAINERS_CONF": str(_containers_conf(host.folder))}
     with _with_image(Engine(host, _podman(host.folder), env), rootfs) as engine:
         yield engine
@@ -168,6 +170,8 @@ default_ulimits = ["nofile=1024:2048", "nproc=4096:4096"]
 netns = "none"
 log_driver = "k8s-file"
 {more}
+[network]
+network_config_dir = "{home}/networks"
 [engine]
 cgroup_manager = "cgroupfs"
 events_logger = "file"
@@ -193,13 +197,14 @@ def _with_image(engine: Engine, rootfs: Path) -> Iterator[Engine]:
 
 @contextlib.contextmanager
 def docker(host: Host, rootfs: Path) -> Iterator[Engine]:
-    """A docker engine on a socket of its own, without any network."""
+    """A docker engine on a socket of its own, with its bridge in the namespace that it
+    was given, and without rules of a firewall."""
     home = host.folder
     log = home / "dockerd.log"
     options = {
         "iptables": "false",
         "ip6tables": "false",
-        "bridge": "none",
+        "bip": "10.99.0.1/24",
         "ip-forward": "false",
         "ip-masq": "false",
         "userland-proxy": "false",
