@@ -46,6 +46,7 @@ async def _execute(options: Options, log: Log) -> int:
             console_socket=console,
             pidfd_socket=options.pidfd_socket,
             detach=detaches,
+            ignore_paused=options.ignore_paused,
             **changes,
         )
         lean.settle()

@@ -103,16 +103,18 @@ class KeptContainer(Container):
         pidfd_socket: StrPath | None = None,
         cgroup: CgroupPath | None = None,
         detach: bool = False,
+        ignore_paused: bool = False,
         **settings: Unpack[ProcessChanges],
     ) -> Process:
         """Without arguments, let the container's own program, which is created, begin;
         with arguments, start another one beside it, as `Container.start`.
 
         With ``detach`` that one lives on when this program leaves the container: its
-        streams can't be pipes of ours then.
+        streams can't be pipes of ours then. With ``ignore_paused`` a paused container
+        takes it, too; it begins, and this returns, once that goes on.
 
         Raises:
-            StatusError: the container isn't created, or has ended.
+            StatusError: the container isn't created, is paused, or has ended.
             ExecError: the program can't be executed; the container is stopped then.
             Others: as `Container.start`.
         """
@@ -121,7 +123,9 @@ class KeptContainer(Container):
                 raise StatusError(status, "start")
             return await self._processes.open_gate()
         if self._processes.first is not None:
-            check_move(self.status(), "start a process")
+            status = self.status()
+            if not (ignore_paused and status == "paused"):
+                check_move(status, "start a process")
         process = await super().start(
             args,
             stdin=stdin,

@@ -157,7 +157,13 @@ def test_paused_containers_take_no_processes(oci: Oci) -> None:
     oci("pause", "c")
     assert oci.state("c")["status"] == "paused"
     assert "paused" in oci.call("exec", "c", "true").stderr
-    oci("resume", "c")
+    words = oci.command("exec", "--ignore-paused", "c", "echo", "hi")
+    with subprocess.Popen(words, stdout=subprocess.PIPE) as waiting:
+        with pytest.raises(subprocess.TimeoutExpired):
+            waiting.wait(0.6)  # nothing tells of what doesn't happen
+        oci("resume", "c")
+        assert waiting.communicate(timeout=10)[0] == b"hi\n"
+        assert waiting.returncode == 0
     assert oci.call("exec", "c", "true").returncode == 0
     oci("pause", "c")
     state = oci.state("c")
