@@ -133,6 +133,17 @@ def test_containers_reach_each_other_over_the_engines_bridge(engine: Engine) -> 
         engine("rm", "--force", server)
 
 
+def test_a_published_port_is_reached_from_the_host(engine: Engine) -> None:
+    script = "echo hello > /tmp/index.html; exec httpd -f -p 80 -h /tmp"
+    words = ("--publish", "127.0.0.1:8080:80", IMAGE, "sh", "-c", script)
+    server = engine("run", "--detach", *words)
+    try:
+        ask = "until busybox wget -qO- http://127.0.0.1:8080/; do sleep 0.1; done"
+        assert engine.host.call("sh", "-c", ask).stdout == "hello\n"
+    finally:
+        engine("rm", "--force", server)
+
+
 @pytest.mark.parametrize(
     ("network", "interfaces"),
     [("none", ["lo"]), ("bridge", ["eth0", "lo"]), ("host", ["docker0", "lo"])],

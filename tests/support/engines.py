@@ -103,6 +103,7 @@ def engine_host() -> Iterator[Host]:
     folder.chmod(0o755)
     host = Host(folder)
     try:
+        assert host.call("ip", "link", "set", "lo", "up").returncode == 0
         yield host
     finally:
         host.end()
@@ -207,7 +208,6 @@ def docker(host: Host, rootfs: Path) -> Iterator[Engine]:
         "bip": "10.99.0.1/24",
         "ip-forward": "false",
         "ip-masq": "false",
-        "userland-proxy": "false",
         "exec-opt": "native.cgroupdriver=cgroupfs",
         "cgroup-parent": host.cgroup,
         "storage-driver": "vfs",
