@@ -121,11 +121,13 @@ def _lock(folder: Folder) -> None:
 def _end(record: Record) -> None:
     remains = state.Remains(record)
     deadline = time.monotonic() + PATIENCE_S
+    pause_s = _PAUSE_S / 10  # most are gone at once
     while not remains.remove():
         remains.kill()
         if time.monotonic() > deadline:
             raise CgroupBusy(record.id, "not all processes could be ended in time")
-        time.sleep(_PAUSE_S)
+        time.sleep(pause_s)
+        pause_s = min(2 * pause_s, _PAUSE_S)
 
 
 def _has_attachments(record: Record) -> bool:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import _socket
-import select
 
 from ..errors import HandshakeError, StatusError
 from ..proc import init_pipe
-from ..proc.last_words import failure_at_gate
 from ..state import gate
+from ..state.status import is_frozen
 from .kept import oci_status, open_folder, store_of
 
 TYPE_CHECKING = False
@@ -25,12 +24,11 @@ def start(options: Options, _log: Log) -> None:
         if _has_more_to_do(record):
             _start_by_runtime(options)
             return
-        status = oci_status(folder, record)
-        if status != "created":
-            raise StatusError(status, "start")
-        connection = gate.knock(folder)
+        connection = None
+        if record.is_alive and not is_frozen(record):
+            connection = gate.knock(folder)
         if connection is None:
-            raise StatusError("stopped", "start")
+            raise StatusError(oci_status(folder, record), "start")
         open_gate(connection, record.args[0] if record.args else "")
 
 
@@ -64,13 +62,12 @@ def open_gate(connection: int, program: str) -> None:
     try:
         pipe.setblocking(True)
         pipe.send(init_pipe.GO, _socket.MSG_NOSIGNAL)
-        poll = select.poll()
-        poll.register(connection, select.POLLIN)
-        poll.poll()
         message = pipe.recv(init_pipe.MAX_MESSAGE)
     except (BrokenPipeError, ConnectionResetError) as error:
         raise HandshakeError("the process behind the gate has ended") from error
     finally:
         pipe.close()
     if message[:1] == init_pipe.FAILED:
+        from ..proc.last_words import failure_at_gate
+
         raise failure_at_gate(message, program)
