@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Literal, Self, Unpack
 
 import anyio
 
-from .cgroups import CgroupPath, Entry, entry_below
 from .config import Config, Mount, ProcessChanges, override
 from .config.base import StrPath
 from .errors import ConfigError
@@ -30,7 +29,7 @@ from .runs import starting
 from .supervised import Status, Supervised, checked_size
 
 if TYPE_CHECKING:
-    from .cgroups import CGroup
+    from .cgroups import CGroup, CgroupPath, Entry
     from .network.parts import NetworkStatus
 
 
@@ -154,6 +153,8 @@ class Container(Supervised):
         if self._processes.first is None:
             reason = "can't be chosen: the first process is in the container's own"
             raise ConfigError("cgroup", reason)
+        from .cgroups import entry_below
+
         return entry_below(self._processes.cgroup, cgroup)
 
     async def run(

@@ -7,13 +7,13 @@ are a `Cgroup`. What a container doesn't need is loaded on first use.
 from typing import TYPE_CHECKING
 
 from .base import Cgroup, Entry
-from .below import CgroupPath, entry_below
 from .detect import Hierarchy, Layout, detect
 from .meter import Meter, Reading
 from .open import open_cgroup, prune_parents, within_reach
 from .stats import CgroupStats, Usage
 
 if TYPE_CHECKING:
+    from .below import CgroupPath, entry_below
     from .group import CGroup
     from .leftovers import collect
 
@@ -36,7 +36,12 @@ __all__ = (
     "within_reach",
 )
 
-_HOMES = {"CGroup": "group", "collect": "leftovers"}
+_HOMES = {
+    "CGroup": "group",
+    "CgroupPath": "below",
+    "collect": "leftovers",
+    "entry_below": "below",
+}
 
 
 def __getattr__(name: str) -> object:

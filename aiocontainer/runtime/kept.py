@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, Unpack
+from typing import TYPE_CHECKING, Literal, Unpack
 
-from ..cgroups import Cgroup, CgroupPath
 from ..config import Config, ProcessChanges, override
 from ..config.base import StrPath
 from ..container import Container
@@ -20,6 +19,9 @@ from ..state import MOVES, Record, check_move
 from ..supervised import Status
 from .inside import KeptProcesses
 from .ledger import Ledger
+
+if TYPE_CHECKING:
+    from ..cgroups import Cgroup, CgroupPath
 
 
 class KeptContainer(Container):
