@@ -1,5 +1,6 @@
 """What commands load: an interpreter's start is most of what a short one takes."""
 
+import json
 import signal
 import socket
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import aiocontainer
+from aiocontainer.oci import documents
 from aiocontainer.proc import init_pipe
 from aiocontainer.state import Identity, Record, Store, gate
 
@@ -132,6 +134,13 @@ def hear(listening: socket.socket) -> bytes:
     connection = listening.accept()[0]
     with connection:
         return connection.recv(100)
+
+
+def test_features_are_told_with_stand_ins_and_are_the_same(root: str) -> None:
+    output, errors, theirs = said(root, "features")
+    assert errors == ""
+    assert json.loads(output) == documents.known_features()
+    assert "pydantic_core._pydantic_core" not in theirs
 
 
 def test_the_version_is_that_of_the_distribution() -> None:
