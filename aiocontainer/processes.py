@@ -14,16 +14,16 @@ import anyio
 
 from ._sys import pidfd as sys_pidfd
 from .attachments import Attachment, Attachments, attachments_of, more_files
-from .cgroups import Cgroup, detect, open_cgroup, within_reach
-from .config import Config, Resources, device_rules
+from .cgroups import Cgroup
+from .config import Config
 from .errors import (
     ContainerError,
-    ControllerMissing,
     HandshakeError,
     SetupError,
     StatusError,
 )
-from .isolation import check_requirements, hint_at_doctor
+from .isolation import hint_at_doctor
+from .place import Place
 from .plan import compile as plans
 from .plan.users import IdFacts, is_leased, windows, with_range
 from .proc import spawner
@@ -72,20 +72,16 @@ class Processes:
         self.first: Process | None = None
         self.later: set[Process] = set()
         self._all: weakref.WeakSet[Process] = weakref.WeakSet()
-        self._left: list[Cgroup] = []
-        self.cgroup: Cgroup | None = None
         self.closed = False
         self.watching = Watching(name)
         self._config = config
         self._name = name
-        self._named_by_us = named_by_us
-        self._group = group
         self._ids: IdRange | None = None
         self._frame = plans.frame(config)
         self._verifier = Verifier(self._frame.config)
         own = attachments_of(self._frame.config, name)
         self._attachments = Attachments((*attached, *own))
-        self._key = next(spawner.keys)
+        self.place = Place(config, name, named_by_us=named_by_us, group=group)
         self._runs = 0
         self.kills_of_runs = 0
         """Processes of later ones' trees that the kernel killed for memory."""
@@ -97,6 +93,11 @@ class Processes:
     def ended(self) -> bool:
         """The first process has ended, or all of them were."""
         return self.closed or (self.first is not None and self.first.ended)
+
+    @property
+    def cgroup(self) -> Cgroup | None:
+        """The container's own, while there is one."""
+        return self.place.cgroup
 
     @property
     def resolved(self) -> Config:
@@ -235,7 +236,7 @@ class Processes:
             if attached:
                 stops[b"created"] = attached.attach
             self._add_agent(stops, request, None)
-            cgroup = await self._make_cgroup()
+            cgroup = await self.place.make(self.resolved)
             child = await launch(key, plan, descriptors, entry_of(cgroup), stops)
         except BaseException as error:
             spawner.forget(key)
@@ -345,60 +346,6 @@ class Processes:
         self._frame = plans.frame(config)
         self._verifier = Verifier(self._frame.config)
 
-    def left_over(self, cgroup: Cgroup) -> None:
-        """A run is over whose cgroup may hold what it left: that is still dying, or
-        lives on. Tried again with each later end."""
-        self._left.append(cgroup)
-        self.remove_left()
-
-    def remove_left(self) -> None:
-        """Remove the cgroups of runs that are over and empty by now."""
-        self._left[:] = [left for left in self._left if not left.try_remove()]
-
-    def _open_cgroup(self) -> Cgroup:
-        settings = self._config.cgroup
-        if self._group is None:
-            return open_cgroup(detect(), settings, self._name)
-        return self._group.cgroup.child(settings.name or self._name, nested=True)
-
-    async def _make_cgroup(self) -> Cgroup | None:
-        cgroup = self._open_cgroup()
-        if cgroup.version == 0:
-            self._check_without(cgroup)
-            return None
-        if self._config.require:
-            check_requirements(self.resolved, cgroup, within_reach(cgroup))
-        # Written down before it is made: whoever comes after a SIGKILL has to know.
-        try:
-            await spawner.watch_directories(self._key, cgroup.directories)
-            limits = _limits(self._config)
-            await cgroup.acreate(limits)
-        except BaseException:
-            # It may be another container's, which nobody is to remove or kill in.
-            spawner.forget(self._key, at_once=True)
-            raise
-        if not cgroup.directories:  # this user may make none after all
-            spawner.forget(self._key, at_once=True)
-            self._check_without(cgroup)
-            return None
-        self.cgroup = cgroup
-        if parents := cgroup.made_parents:  # shielded: nobody else knows of them
-            await uncancelled(partial(spawner.remove_if_empty, parents))
-        cgroup.apply(limits)
-        check_requirements(self.resolved, cgroup)
-        return cgroup
-
-    def _check_without(self, cgroup: Cgroup) -> None:
-        """Raise if the config asks for what takes a cgroup: there is to be none."""
-        check_requirements(self.resolved, None)
-        try:
-            cgroup.apply(self._config.resources)
-        except ControllerMissing as error:
-            error.add_note(
-                "hint: `aiocontainer doctor` says why there is no cgroup here"
-            )
-            raise
-
     async def _make_run_cgroup(self, key: int) -> Cgroup | None:
         """A cgroup of its own for one later process, so that it can be killed and
         judged by itself."""
@@ -411,24 +358,9 @@ class Processes:
 
     async def _remove(self) -> None:
         try:
-            await self._remove_cgroup()
+            self.watching.end()
+            await self.place.remove()
         finally:
             if self._ids is not None:
                 self._ids.release()
             await self._attachments.detach()
-
-    async def _remove_cgroup(self) -> None:
-        self.watching.end()
-        cgroup = self.cgroup
-        if cgroup is not None:
-            await kill_and_remove(cgroup)
-            self.cgroup = None
-        # A name that we made up never comes again: the janitor may hear of it late.
-        spawner.forget(self._key, at_once=not self._named_by_us)
-
-
-def _limits(config: Config) -> Resources:
-    """The limits, with the devices that the config adds also permitted."""
-    if not config.devices:
-        return config.resources
-    return config.resources.model_copy(update={"devices": device_rules(config)})

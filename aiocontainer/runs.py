@@ -48,7 +48,7 @@ class Run:
         if self._cgroup is not None:
             with contextlib.suppress(CgroupError):
                 await self._cgroup.remove(timeout_s=_DYING_S)
-            self._owner.remove_left()
+            self._owner.place.remove_left()
 
     def finish(self, ended: sys_pidfd.Exit, wall_s: float) -> tuple[Usage, int]:
         """Its last figures; its cgroup goes, unless some of it live on."""
@@ -61,7 +61,7 @@ class Run:
         kills = usage.oom_kills or 0
         if self._cgroup is not None:
             self._owner.kills_of_runs += kills
-            self._owner.left_over(self._cgroup)
+            self._owner.place.left_over(self._cgroup)
         return usage, kills
 
 

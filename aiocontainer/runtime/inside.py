@@ -101,7 +101,7 @@ class KeptProcesses(Processes):
         first = self.first
         if first is not None and first._key is not None:
             self._attachments.let_live()
-            await spawner.let_live(self._key, first._key)
+            await spawner.let_live(self.place.key, first._key)
 
     async def let_process_live(self, process: Process) -> None:
         """Have a later process live on without this program.
@@ -182,7 +182,7 @@ class KeptProcesses(Processes):
         self._attachments.adopt()
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
             if record.cgroup:
-                self.cgroup = reopened(record.cgroup, record.directories)
+                self.place.cgroup = reopened(record.cgroup, record.directories)
         init = record.init
         pidfd = None if init is None else init.open()
         if init is None or pidfd is None:

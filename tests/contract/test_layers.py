@@ -37,7 +37,15 @@ ARROWS = {
     "hooks": ROOMS | MODELS,
     "intel_rdt": ROOMS | MODELS,
     "user_networking": ROOMS | MODELS,
-    "processes": {"watching", "attachments", "runs", "user_networking", "isolation"}
+    "place": {"isolation", "runs"} | ROOMS | MODELS,
+    "processes": {
+        "place",
+        "watching",
+        "attachments",
+        "runs",
+        "user_networking",
+        "isolation",
+    }
     | {"hooks", "intel_rdt"}
     | ROOMS
     | MODELS,
