@@ -206,6 +206,8 @@ class UsageError(Exception):
 
     options: Options | None = None
     """What was said before the command."""
+    status: int = 1
+    """Exit status."""
 
 
 class Options:

@@ -74,7 +74,7 @@ def main(words: list[str] | None = None, *, lean: bool = True) -> NoReturn:
         if (said := error.options) is not None:
             log = Log(said.log, said.log_format, debug=said.debug)
         log.error(str(error))
-        status = 1
+        status = error.status
     except KeyboardInterrupt:
         status = 130
     except Exception as error:

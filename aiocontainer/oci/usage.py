@@ -53,7 +53,9 @@ def parse(words: Sequence[str]) -> Options:
         raise SystemExit(0)
     name, *own = words[end:]
     if name not in COMMANDS:
-        raise UsageError(f"no such command: {name}")
+        unknown = UsageError(f"no such command: {name}")
+        unknown.options, unknown.status = options, 3  # as runc's
+        raise unknown
     command = Parser(
         prog=f"aiocontainer-oci {name}",
         description=COMMANDS[name],

@@ -62,6 +62,7 @@ delete --force=true gone
 exec --env=A=b running true
 """.splitlines()
 SAME_STATUSES = """\
+nonsense
 state
 state running more
 start
