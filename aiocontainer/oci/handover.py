@@ -24,9 +24,13 @@ def preserved(count: int) -> tuple[int, ...]:
     numbers = tuple(range(_FIRST, _FIRST + _listening() + count))
     for number in numbers:
         try:
-            fcntl.fcntl(number, fcntl.F_GETFD)
+            # What was open when we began isn't close-on-exec, and what is ours is: a
+            # container that got a socket of the spawner's could do what that can.
+            is_given = not fcntl.fcntl(number, fcntl.F_GETFD) & fcntl.FD_CLOEXEC
         except OSError:
-            raise ConfigError("preserve-fds", f"{number} is not open") from None
+            is_given = False
+        if not is_given:
+            raise ConfigError("preserve-fds", f"{number} is not open")
     return numbers
 
 

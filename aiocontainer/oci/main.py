@@ -54,6 +54,7 @@ def main(words: list[str] | None = None, *, lean: bool = True) -> NoReturn:
         lean: with stand-ins for what takes long to load, where that is enough.
     """
     gc.disable()  # what is made here is needed to the end, which is near
+    _complete_streams()
     log = Log(None, "text", debug=False)
     command = None
     try:
@@ -87,6 +88,17 @@ def main(words: list[str] | None = None, *, lean: bool = True) -> NoReturn:
     os._exit(status or 0)  # to take all apart would take longer than most commands
 
 
+def _complete_streams() -> None:
+    """Have stdin, stdout and stderr be something: else what we open gets these numbers,
+    and so the container gets that."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(descriptor)
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115  to the end
+
+
 def _do(options: Options, log: Log) -> int | None:
     if options.command in _STARTING:
         _begin_spawner()
@@ -102,7 +114,11 @@ def _takes_the_real(options: Options) -> bool:
     read from a pipe can't be read twice."""
     if options.systemd_cgroup or options.cgroup_manager == "systemd":
         return True
-    document = options.process if options.command == "exec" else None
+    document = None
+    if options.command == "exec":
+        document = options.process
+    elif options.command == "update" and options.resources != "-":  # that is kept
+        document = options.resources
     return document is not None and not os.path.isfile(document)
 
 

@@ -1,6 +1,8 @@
 """What a call gives of a new process: its terminal, a pidfd, its pid in a file."""
 
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -101,3 +103,28 @@ def test_a_process_whose_pid_can_not_be_told_has_ended(
     )
     assert done.returncode == 255
     assert oci("ps", "--format", "json", "c").split() == ["[", str(pid), "]"]
+
+
+def test_what_is_not_there_is_not_preserved_and_nothing_of_ours_instead(
+    oci: Oci,
+) -> None:
+    bundle = oci.bundle("true")
+    done = oci.call("run", "--bundle", bundle, "--preserve-fds", "1", "c")
+    assert done.returncode == 1
+    assert "3 is not open" in done.stderr
+
+
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_a_stream_that_is_closed_is_the_null_device(
+    oci: Oci, tmp_path: Path, number: int
+) -> None:
+    look = f"x=$(readlink /proc/$$/fd/{number}); echo $x >&3"
+    bundle = oci.bundle("sh", "-c", look)
+    words = oci.command("run", "--bundle", bundle, "--preserve-fds", "1", "c")
+    with open(tmp_path / "told", "w+b") as told:
+        place = f"import os, sys; os.dup2({told.fileno()}, 3); os.close({number}); "
+        exec_it = "os.execv(sys.argv[1], sys.argv[1:])"
+        command = [sys.executable, "-c", place + exec_it, *words]
+        subprocess.run(command, pass_fds=[told.fileno()], check=True, timeout=20)
+        told.seek(0)
+        assert told.read() == b"/dev/null\n"
