@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -10,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from aiocontainer.oci import lean
+from aiocontainer.oci.report import Log
 from tests.support.capabilities import needs
 from tests.support.oci import Oci
 
@@ -142,6 +145,72 @@ def test_what_came_from_stdin_is_there_for_a_second_time(oci: Oci) -> None:
             with subprocess.Popen(["cat"], stdin=file, stdout=subprocess.PIPE) as cat:
                 told.append(_message(oci.call(*words, stdin=cat.stdout).stderr))
     assert all("memory.limit" in text for text in told)
+
+
+def test_what_comes_by_a_pipe_is_not_read_twice(oci: Oci) -> None:
+    oci.create("c", "sleep", "1000")
+    reader, writer = os.pipe()
+    os.write(writer, b'{"cpu": {"quota": 5}}')
+    os.close(writer)
+    words = ("update", "--resources", f"/dev/fd/{reader}", "c")
+    try:
+        assert "cpu.quota" in oci.call(*words, pass_fds=[reader]).stderr
+    finally:
+        os.close(reader)
+
+
+def test_nothing_is_left_of_a_create_that_was_interrupted(
+    oci: Oci, tmp_path: Path
+) -> None:
+    fifo = tmp_path / "ran"
+    os.mkfifo(fifo)
+
+    def hooked(document: dict[str, Any]) -> None:
+        args = ["sh", "-c", f"echo > {fifo}; exec sleep 1000"]
+        document["hooks"] = {"createRuntime": [{"path": "/bin/sh", "args": args}]}
+
+    bundle = oci.bundle("true", change=hooked)
+    words = oci.command("create", "--bundle", bundle, "i")
+    with subprocess.Popen(words, stdin=subprocess.DEVNULL) as creating:
+        fifo.read_text()
+        creating.send_signal(signal.SIGINT)
+        assert creating.wait(20) == 130
+    assert oci("list", "--quiet") == ""
+
+
+def test_need_of_the_real_libraries_is_an_error_like_others_once_settled(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def needy() -> None:
+        lean.settle()
+        raise lean.Unsuited("asyncio")
+
+    monkeypatch.setattr(lean, "install", lambda: None)
+    monkeypatch.setattr(lean, "_is_settled", False)
+    with pytest.raises(RuntimeError, match="asyncio"):
+        lean.attempt(needy, [], Log(None, "text", debug=False))
+
+
+@pytest.mark.parametrize(
+    ("flag", "kept"),
+    [("-I", "-P -E -s"), ("-sP", "-P -s"), ("-E", "-P -E"), ("", "-P")],
+)
+def test_the_second_time_looks_for_modules_in_no_more_places(
+    flag: str, kept: str
+) -> None:
+    program = f"""if True:
+        import os, sys
+        sys.path.append({os.getcwd()!r})
+        from aiocontainer.oci import lean
+        def refuse():
+            raise lean.Unsuited("x")
+        class Log:
+            debug = print
+        os.execv = lambda _, words: print(*words[1:words.index("-c")])
+        lean.attempt(refuse, [], Log())
+    """
+    told = subprocess.check_output([sys.executable, *flag.split(), "-c", program])
+    assert told.decode().splitlines()[-1] == kept
 
 
 def _message(text: str) -> str:

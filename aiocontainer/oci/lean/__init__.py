@@ -99,6 +99,8 @@ def attempt(do: Callable[[], T], words: Sequence[str], log: Log) -> T:
     except (Unsuited, Exception) as error:
         # What isn't for want of the real libraries happens again with them.
         if _is_settled:
+            if isinstance(error, Unsuited):
+                raise RuntimeError(f"takes the real libraries: {error}") from error
             raise
         log.debug(f"begins again without stand-ins: {type(error).__name__}: {error}")
     if spawner := sys.modules.get("aiocontainer.proc.spawner"):
@@ -106,7 +108,11 @@ def attempt(do: Callable[[], T], words: Sequence[str], log: Log) -> T:
     package = os.path.dirname(__file__)
     for _ in __name__.split("."):
         package = os.path.dirname(package)
-    flags = ["-I"] if sys.flags.isolated else ["-P"]
+    flags = ["-P"]
+    if sys.flags.ignore_environment:
+        flags.append("-E")
+    if sys.flags.no_user_site:
+        flags.append("-s")
     program = _AGAIN.format(package=package)
     os.execv(sys.executable, [sys.executable, *flags, "-c", program, *words])
 

@@ -7,6 +7,7 @@ again at each further wait, up to the end of that scope.
 
 from __future__ import annotations
 
+import _signal
 import math
 import select
 import time
@@ -180,6 +181,9 @@ class TaskGroup:
         if error is not None and not isinstance(error, Expired):
             self._errors.append(error)
         is_ours = self.cancel_scope.__exit__(kind, expired, at)
+        for found in self._errors:
+            if isinstance(found, Unsuited):  # not one of several, whoever catches it
+                raise found
         if self._errors:
             raise BaseExceptionGroup("of a task group", self._errors)
         if expired is not None and expired is not error and not is_ours:
@@ -208,11 +212,53 @@ def interrupt(descriptor: int, error: BaseException) -> None:
 
 
 def run(main: Callable[..., Coroutine[Any, Any, Any]], *args: object) -> Any:  # noqa: ANN401
-    """Have ``main(*args)`` done, and the tasks that it begins; its result."""
+    """Have ``main(*args)`` done, and the tasks that it begins; its result.
+
+    Raises:
+        KeyboardInterrupt: after SIGINT, by which ``main`` was cancelled, as
+            `asyncio.run` has it.
+    """
     first = _Task(main(*args), [])
     _tasks.append(first)
+    before = _signal.getsignal(_signal.SIGINT)
+    if before is _signal.default_int_handler:
+        _signal.signal(_signal.SIGINT, lambda *_: _cancel(first))
+    try:
+        return _run(first)
+    except Expired as error:
+        if error.scope is _OUTERMOST:
+            raise KeyboardInterrupt from None
+        raise
+    finally:
+        if before is _signal.default_int_handler:
+            _signal.signal(_signal.SIGINT, before)
+
+
+_OUTERMOST: Final = CancelScope()
+"""Nobody's: it ends all tasks."""
+
+_is_waiting = False
+
+
+def _cancel(first: _Task) -> None:
+    """End a task at its next wait."""
+    first.error = Expired(_OUTERMOST)
+    if _is_waiting:
+        raise first.error  # nothing else ends poll(2), which begins again by itself
+
+
+def _run(first: _Task) -> Any:  # noqa: ANN401
+    global _is_waiting
     while True:
-        for task in _runnable():
+        try:
+            _is_waiting = True
+            runnable = _runnable()
+            _is_waiting = False
+        except BaseException as in_nobodys:
+            _is_waiting = False
+            first.error = in_nobodys  # for it to undo what it has done
+            continue
+        for task in runnable:
             try:
                 task.step()
             except StopIteration as done:
