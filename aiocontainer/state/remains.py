@@ -11,8 +11,12 @@ from .record import this_boot
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from typing import Final
 
     from .record import Record
+
+_MOST_OPEN: Final = 200
+"""Descriptors at a time: of a thousand that a process may have by default."""
 
 
 class Remains:
@@ -111,20 +115,31 @@ def _kill_members(directory: str) -> None:
 
 def _signal_listed(listing: Callable[[], list[int]], number: int) -> None:
     """Who is listed once more after its pidfd was opened is the one meant."""
+    pids = listing()
+    for first in range(0, len(pids), _MOST_OPEN):
+        _signal_some(pids[first : first + _MOST_OPEN], listing, number)
+
+
+def _signal_some(
+    pids: list[int], listing: Callable[[], list[int]], number: int
+) -> None:
     opened = {}
-    for pid in listing():
-        try:
-            opened[pid] = os.pidfd_open(pid)
-        except OSError:
-            continue
-    listed = listing()
-    for pid, pidfd in opened.items():
-        if pid in listed:
+    try:
+        for pid in pids:
             try:
-                _signal.pidfd_send_signal(pidfd, number)
+                opened[pid] = os.pidfd_open(pid)
             except OSError:
-                pass
-        os.close(pidfd)
+                continue
+        listed = set(listing())
+        for pid, pidfd in opened.items():
+            if pid in listed:
+                try:
+                    _signal.pidfd_send_signal(pidfd, number)
+                except OSError:
+                    pass
+    finally:
+        for pidfd in opened.values():
+            os.close(pidfd)
 
 
 def _members(directory: str) -> list[int]:

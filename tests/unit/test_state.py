@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import resource
 import signal
 import stat
 import subprocess
@@ -457,6 +458,22 @@ def test_only_members_of_the_same_cgroup_are_told_and_signalled(tmp_path):
         assert same.members() == [child.pid]
         same.signal(signal.SIGTERM)
         assert child.wait(10) == -signal.SIGTERM
+
+
+def test_more_processes_are_signalled_than_descriptors_may_be_open(tmp_path):
+    script = "for i in $(seq 250); do sleep 60 & done; echo made; wait; echo ended"
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with subprocess.Popen(["sh", "-c", script], stdout=subprocess.PIPE) as shell:
+        assert shell.stdout.readline() == b"made\n"
+        children = Path(f"/proc/{shell.pid}/task/{shell.pid}/children").read_text()
+        (tmp_path / "cgroup.procs").write_text(children.replace(" ", "\n"))
+        all_of_them = record(directories={str(tmp_path): tmp_path.stat().st_ino})
+        resource.setrlimit(resource.RLIMIT_NOFILE, (240, before[1]))
+        try:
+            Remains(all_of_them).signal(signal.SIGTERM)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, before)
+        assert shell.stdout.readline() == b"ended\n"
 
 
 def test_the_state_layer_loads_no_models_and_no_event_loop():
