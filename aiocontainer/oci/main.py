@@ -46,12 +46,15 @@ EXEC_FAILED: Final = 255
 """Exit status of ``exec`` where the program wasn't executed."""
 
 
-def main(words: list[str] | None = None, *, lean: bool = True) -> NoReturn:
+def main(
+    words: list[str] | None = None, *, lean: bool = True, told: int = 0
+) -> NoReturn:
     """Do what the command line says, and exit with the status that engines expect.
 
     Args:
         words: the command line; ``None`` is the process's.
         lean: with stand-ins for what takes long to load, where that is enough.
+        told: how many warnings were written before this, the second time.
     """
     gc.disable()  # what is made here is needed to the end, which is near
     _complete_streams()
@@ -61,7 +64,7 @@ def main(words: list[str] | None = None, *, lean: bool = True) -> NoReturn:
         words = sys.argv[1:] if words is None else words
         options = arguments.parse(words)
         command = options.command
-        log = Log(options.log, options.log_format, debug=options.debug)
+        log = Log(options.log, options.log_format, debug=options.debug, told=told)
         if command is None:
             _print_version()
             raise SystemExit(0)

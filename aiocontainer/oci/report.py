@@ -31,17 +31,23 @@ NOT_FOUND: Final = "container does not exist"
 class Log:
     """Where messages go, as ``--log`` and ``--log-format`` say."""
 
-    def __init__(self, path: str | None, form: str, *, debug: bool) -> None:
+    def __init__(
+        self, path: str | None, form: str, *, debug: bool, told: int = 0
+    ) -> None:
         """Touch nothing yet.
 
         Args:
             path: of the log file; ``None`` is stderr.
             form: "text" or "json", of the file's lines.
             debug: whether messages of that level are written.
+            told: so many warnings were written before, and come again.
         """
         self._path = path
         self._form = form
         self._debug = debug
+        self._told = told
+        self.warnings = 0
+        """How many there were."""
 
     def debug(self, message: str) -> None:
         """Say what is being done, if that is wanted."""
@@ -50,7 +56,9 @@ class Log:
 
     def warning(self, message: str) -> None:
         """Say what is odd, but no reason to fail."""
-        self._write("warning", message)
+        self.warnings += 1
+        if self.warnings > self._told:
+            self._write("warning", message)
 
     def error(self, message: str) -> None:
         """Say why the command failed: in the log, and on stderr."""

@@ -178,6 +178,15 @@ def test_nothing_is_left_of_a_create_that_was_interrupted(
     assert oci("list", "--quiet") == ""
 
 
+def test_a_warning_is_told_once_though_the_command_begins_again(oci: Oci) -> None:
+    oci.create("c", "sleep", "1000")
+    oci("start", "c")
+    words = ("exec", "--cap", "NONSENSE", "--user", "nobody at all", "c", "true")
+    told = oci.call(*words, options=("--debug",)).stderr
+    assert AGAIN in told
+    assert told.count("NONSENSE") == 1
+
+
 def test_need_of_the_real_libraries_is_an_error_like_others_once_settled(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -205,7 +214,7 @@ def test_the_second_time_looks_for_modules_in_no_more_places(
         def refuse():
             raise lean.Unsuited("x")
         class Log:
-            debug = print
+            debug, warnings = print, 0
         os.execv = lambda _, words: print(*words[1:words.index("-c")])
         lean.attempt(refuse, [], Log())
     """

@@ -58,7 +58,7 @@ _REFUSED: Final = (
 
 _AGAIN: Final = (
     "import sys; sys.path += [{package!r}]\n"
-    "from aiocontainer.oci.main import main; main(lean=False)"
+    "from aiocontainer.oci.main import main; main(lean=False, told={told})"
 )
 
 
@@ -113,7 +113,7 @@ def attempt(do: Callable[[], T], words: Sequence[str], log: Log) -> T:
         flags.append("-E")
     if sys.flags.no_user_site:
         flags.append("-s")
-    program = _AGAIN.format(package=package)
+    program = _AGAIN.format(package=package, told=log.warnings)
     os.execv(sys.executable, [sys.executable, *flags, "-c", program, *words])
 
 
