@@ -151,7 +151,7 @@ def _check(name: str, source: StdioSource) -> int:
     """The constant or descriptor that ``source`` means. Opens nothing."""
     if source is None:
         own = _NAMES.index(name)
-        return own if _is_open(own) else DEVNULL
+        return own if _is_inherited(own) else DEVNULL
     number = _number(name, source)
     if number in (PIPE, DEVNULL):
         return number
@@ -266,8 +266,9 @@ def _lift(number: int) -> int:
         os.close(number)
 
 
-def _is_open(number: int) -> bool:
+def _is_inherited(number: int) -> bool:
+    """Whether a program that we execute would have it, too. Where a stream is closed
+    its number is taken by what we open next: by a socket of the spawner's, say."""
     with contextlib.suppress(OSError):
-        fcntl.fcntl(number, fcntl.F_GETFD)
-        return True
+        return not fcntl.fcntl(number, fcntl.F_GETFD) & fcntl.FD_CLOEXEC
     return False

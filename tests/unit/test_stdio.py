@@ -120,6 +120,23 @@ def test_nothing_given_is_the_callers_own():
     stdio.close()
 
 
+def test_what_took_the_number_of_a_closed_stream_is_not_given():
+    kept = os.dup(0)
+    try:
+        os.close(0)
+        taken = os.open("/dev/zero", os.O_RDONLY)
+        stdio = open_stdio(None, None, None)
+        assert taken == 0
+        with open(f"/proc/self/fd/{stdio.child[0]}") as given:
+            assert os.path.realpath(f"/proc/self/fd/{given.fileno()}") == "/dev/null"
+        assert stdio.child[1:] == (1, 2)
+        stdio.close_child()
+        stdio.close()
+    finally:
+        os.dup2(kept, 0)
+        os.close(kept)
+
+
 def test_devnull_is_empty_and_swallows():
     stdio = open_stdio(DEVNULL, DEVNULL, DEVNULL)
     with run(stdio, "cat && echo x && echo y >&2") as child:
