@@ -74,6 +74,6 @@ def write_pid(path: str | None, pid: int) -> None:
         return
     folder, name = os.path.split(os.path.abspath(path))
     new = os.path.join(folder, f".{name}.{os.getpid()}")
-    with open(new, "w") as file:
+    with open(new, "x") as file:  # never a link that somebody has put there
         file.write(str(pid))
     os.rename(new, path)
