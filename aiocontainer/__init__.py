@@ -338,6 +338,9 @@ def __getattr__(name: str) -> Any:
     import importlib
 
     found = getattr(importlib.import_module(f"{__name__}.{home}"), name)
+    if name in ("Container", "Runtime"):
+        # Now, and not by the first call of `events`, which an event loop waits for.
+        importlib.import_module(f"{__name__}.event_streams")
     globals()[name] = found
     return found
 

@@ -46,3 +46,10 @@ def test_the_main_classes_load_no_package_that_they_do_not_need(module: str) -> 
 def test_the_helper_loads_neither_event_loop_nor_models() -> None:
     loaded = top_level(loaded_by("import aiocontainer.proc.helper.server"))
     assert loaded & {"anyio", "asyncio", "logging", "pydantic", "subprocess"} == set()
+
+
+@pytest.mark.parametrize("name", ["Container", "Runtime"])
+def test_what_streams_take_is_loaded_before_a_loop_has_to_wait_for_it(
+    name: str,
+) -> None:
+    assert "aiocontainer.event_streams" in loaded_by(f"from aiocontainer import {name}")
