@@ -3,6 +3,7 @@
 import ctypes
 import os
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -36,6 +37,13 @@ def pytest_configure(config: pytest.Config) -> None:
     # Orphans come to this process, so that the leak check sees them and nobody else's.
     prctl = libc.function("prctl", ctypes.c_int, *[ctypes.c_ulong] * 4)
     libc.call("prctl", prctl, PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    # Ignored where nohup(1) or a shell's background began us, and so by all we start.
+    for number, default in (
+        (signal.SIGHUP, signal.SIG_DFL),
+        (signal.SIGINT, signal.default_int_handler),
+    ):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, default)
 
 
 def pytest_report_header() -> list[str]:
