@@ -10,10 +10,13 @@ Names resolve on first use, so that importing this package costs nothing.
 
 from __future__ import annotations
 
+import sys
+
 # Neither typing nor importlib: the helper imports this package too, and every page it
 # has is copied for each container.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
     from .cgroups import CGroup as CGroup
@@ -326,22 +329,41 @@ _HOMES = {
     "proc.syscalls": ("SyscallStream",),
     "proc.terminal": ("Terminal",),
 }
-_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
-__all__ = tuple(sorted(_HOME_OF))
+
+def _by_first_use(
+    package: str, homes: Mapping[str, Sequence[str]]
+) -> Callable[[str], Any]:
+    """The ``__getattr__`` of a package whose names are loaded when they are used.
+
+    Args:
+        package: its name.
+        homes: its modules, each with the names that it is the home of.
+    """
+
+    def load(name: str) -> Any:
+        for home, names in homes.items():
+            if name in names:
+                # Not by importlib, which takes longer than most of what is loaded.
+                module = __import__(f"{package}.{home}", fromlist=[name])
+                found = getattr(module, name)
+                setattr(sys.modules[package], name, found)
+                return found
+        raise AttributeError(f"module {package!r} has no attribute {name!r}")
+
+    return load
+
+
+__all__ = tuple(sorted(name for names in _HOMES.values() for name in names))
+
+_load = _by_first_use(__name__, _HOMES)
 
 
 def __getattr__(name: str) -> Any:
-    home = _HOME_OF.get(name)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    import importlib
-
-    found = getattr(importlib.import_module(f"{__name__}.{home}"), name)
+    found = _load(name)
     if name in ("Container", "Runtime"):
         # Now, and not by the first call of `events`, which an event loop waits for.
-        importlib.import_module(f"{__name__}.event_streams")
-    globals()[name] = found
+        __import__(f"{__name__}.event_streams")
     return found
 
 

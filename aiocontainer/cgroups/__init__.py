@@ -6,6 +6,7 @@ are a `Cgroup`. What a container doesn't need is loaded on first use.
 
 from typing import TYPE_CHECKING
 
+from .. import _by_first_use
 from .base import Cgroup, Entry
 from .detect import Hierarchy, Layout, detect
 from .meter import Meter, Reading
@@ -36,19 +37,11 @@ __all__ = (
     "within_reach",
 )
 
-_HOMES = {
-    "CGroup": "group",
-    "CgroupPath": "below",
-    "collect": "leftovers",
-    "entry_below": "below",
-}
-
-
-def __getattr__(name: str) -> object:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    import importlib
-
-    found: object = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
-    globals()[name] = found
-    return found
+__getattr__ = _by_first_use(
+    __name__,
+    {
+        "below": ("CgroupPath", "entry_below"),
+        "group": ("CGroup",),
+        "leftovers": ("collect",),
+    },
+)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Mapping
 from typing import Any
 
 from ..errors import ConfigError
+from ..proc.stdio import is_inherited
 
 _FIRST = 3  # after stdin, stdout and stderr: sd_listen_fds(3)
 
@@ -23,13 +23,7 @@ def preserved(count: int) -> tuple[int, ...]:
         raise ConfigError("preserve-fds", "is negative")
     numbers = tuple(range(_FIRST, _FIRST + _listening() + count))
     for number in numbers:
-        try:
-            # What was open when we began isn't close-on-exec, and what is ours is: a
-            # container that got a socket of the spawner's could do what that can.
-            is_given = not fcntl.fcntl(number, fcntl.F_GETFD) & fcntl.FD_CLOEXEC
-        except OSError:
-            is_given = False
-        if not is_given:
+        if not is_inherited(number):
             raise ConfigError("preserve-fds", f"{number} is not open")
     return numbers
 

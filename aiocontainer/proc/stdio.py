@@ -14,7 +14,15 @@ from ..errors import ConfigError
 from .streams import ReceiveStream, SendStream
 from .terminal import Terminal
 
-__all__ = ("DEVNULL", "PIPE", "STDOUT", "Stdio", "StdioSource", "open_stdio")
+__all__ = (
+    "DEVNULL",
+    "PIPE",
+    "STDOUT",
+    "Stdio",
+    "StdioSource",
+    "is_inherited",
+    "open_stdio",
+)
 
 # The values of subprocess, so that either module's names work; to load that takes 3 ms.
 PIPE: Final[int] = -1
@@ -151,7 +159,7 @@ def _check(name: str, source: StdioSource) -> int:
     """The constant or descriptor that ``source`` means. Opens nothing."""
     if source is None:
         own = _NAMES.index(name)
-        return own if _is_inherited(own) else DEVNULL
+        return own if is_inherited(own) else DEVNULL
     number = _number(name, source)
     if number in (PIPE, DEVNULL):
         return number
@@ -266,9 +274,10 @@ def _lift(number: int) -> int:
         os.close(number)
 
 
-def _is_inherited(number: int) -> bool:
-    """Whether a program that we execute would have it, too. Where a stream is closed
-    its number is taken by what we open next: by a socket of the spawner's, say."""
+def is_inherited(number: int) -> bool:
+    """Whether a program that we execute would have this descriptor, too: it is open,
+    and not close-on-exec as all of ours are. Where what was given is closed, its number
+    is taken by what we open next: by a socket of the spawner's, say."""
     with contextlib.suppress(OSError):
         return not fcntl.fcntl(number, fcntl.F_GETFD) & fcntl.FD_CLOEXEC
     return False

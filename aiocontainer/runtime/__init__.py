@@ -5,6 +5,8 @@ Names resolve on first use: who only lists needs no models and no event loop.
 
 from __future__ import annotations
 
+from .. import _by_first_use
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .factory import Runtime as Runtime
@@ -13,14 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ("KeptContainer", "Listed", "Runtime")
 
-_HOMES = {"KeptContainer": "kept", "Listed": "listing", "Runtime": "factory"}
-
-
-def __getattr__(name: str) -> object:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    import importlib
-
-    found: object = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
-    globals()[name] = found
-    return found
+__getattr__ = _by_first_use(
+    __name__,
+    {"factory": ("Runtime",), "kept": ("KeptContainer",), "listing": ("Listed",)},
+)

@@ -15,6 +15,8 @@ Names resolve on first use: who only sends a signal needs a third of it.
 
 from __future__ import annotations
 
+from .. import _by_first_use
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .folder import Folder, Store, check_id, default_root
@@ -38,19 +40,13 @@ __all__ = (
     "this_boot",
 )
 
-_HOMES = {
-    "folder": ("Folder", "Store", "check_id", "default_root"),
-    "identity": ("Identity",),
-    "record": ("Record", "this_boot"),
-    "remains": ("Remains",),
-    "status": ("MOVES", "check_move", "is_leftover", "status_of"),
-}
-
-
-def __getattr__(name: str) -> object:
-    for home, names in _HOMES.items():
-        if name in names:
-            found = getattr(__import__(f"{__name__}.{home}", fromlist=[name]), name)
-            globals()[name] = found
-            return found
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = _by_first_use(
+    __name__,
+    {
+        "folder": ("Folder", "Store", "check_id", "default_root"),
+        "identity": ("Identity",),
+        "record": ("Record", "this_boot"),
+        "remains": ("Remains",),
+        "status": ("MOVES", "check_move", "is_leftover", "status_of"),
+    },
+)

@@ -5,11 +5,12 @@ import importlib
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 import aiocontainer
-from aiocontainer.oci.lean import Unsuited
+from aiocontainer.oci.lean import _STAND_INS, Unsuited
 
 
 def test_all_that_is_imported_from_pydantic_is_there() -> None:
@@ -72,3 +73,34 @@ def test_what_a_stand_in_does_not_have_is_unsuited() -> None:
         stand_in = importlib.import_module(f"aiocontainer.oci.lean.{module}")
         with pytest.raises(Unsuited):
             stand_in.there_is_no_such_name  # noqa: B018
+
+
+def stand_in_of(module: str) -> ModuleType:
+    return importlib.import_module(f"aiocontainer.oci.lean.{_STAND_INS[module]}")
+
+
+@pytest.mark.parametrize("module", _STAND_INS)
+def test_every_name_of_a_stand_in_is_one_of_the_real_module(module: str) -> None:
+    real = importlib.import_module(module)
+    names = stand_in_of(module).__all__
+    assert names
+    assert [name for name in names if not hasattr(real, name)] == []
+
+
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [
+        ("anyio", "open_process"),
+        ("anyio", "to_thread"),
+        ("anyio", "Condition"),
+        ("dataclasses", "asdict"),
+        ("dataclasses", "fields"),
+        ("dataclasses", "make_dataclass"),
+    ],
+)
+def test_what_only_the_real_module_has_is_never_taken_for_a_value(
+    module: str, name: str
+) -> None:
+    assert hasattr(importlib.import_module(module), name)
+    with pytest.raises(Unsuited):
+        getattr(stand_in_of(module), name)

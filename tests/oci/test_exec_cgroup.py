@@ -1,7 +1,6 @@
 """``exec --cgroup``: a process in an existing cgroup below the container's."""
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -35,13 +34,6 @@ def test_the_last_word_on_a_controller_counts(words: list[str], chosen: object) 
 def test_what_names_no_single_place_is_refused(words: list[str]) -> None:
     with pytest.raises(ConfigError, match="cgroup"):
         chosen_cgroup(words)
-
-
-@pytest.fixture
-def oci(tmp_path: Path, rootfs: Path) -> Iterator[Oci]:
-    runtime = Oci(tmp_path, rootfs)
-    yield runtime
-    runtime.clean_up()
 
 
 @needs("root", "mount-namespace", "pid-namespace")

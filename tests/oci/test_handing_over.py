@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +12,6 @@ from tests.support.capabilities import needs
 from tests.support.oci import Oci, console_socket
 
 pytestmark = needs("root", "mount-namespace", "pid-namespace")
-
-
-@pytest.fixture
-def oci(tmp_path: Path, rootfs: Path) -> Iterator[Oci]:
-    runtime = Oci(tmp_path, rootfs)
-    yield runtime
-    runtime.clean_up()
 
 
 def with_terminal(document: dict[str, Any]) -> None:

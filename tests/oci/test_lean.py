@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -37,13 +37,6 @@ class Told:
         lines = self._log.read_text().splitlines() if self._log.exists() else []
         self._log.unlink(missing_ok=True)
         return any(AGAIN in json.loads(line)["msg"] for line in lines)
-
-
-@pytest.fixture
-def oci(tmp_path: Path, rootfs: Path) -> Iterator[Oci]:
-    runtime = Oci(tmp_path, rootfs)
-    yield runtime
-    runtime.clean_up()
 
 
 @pytest.fixture

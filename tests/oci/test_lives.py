@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +14,6 @@ from tests.support.capabilities import needs
 from tests.support.oci import Oci, console_socket
 
 pytestmark = needs("root", "mount-namespace", "pid-namespace")
-
-
-@pytest.fixture
-def oci(tmp_path: Path, rootfs: Path) -> Iterator[Oci]:
-    runtime = Oci(tmp_path, rootfs)
-    yield runtime
-    runtime.clean_up()
 
 
 def test_create_and_start_are_two_steps(oci: Oci, tmp_path: Path) -> None:

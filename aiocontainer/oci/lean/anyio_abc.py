@@ -8,7 +8,6 @@ __all__ = (
     "ByteSendStream",
     "ByteStream",
     "Process",
-    "UNIXSocketStream",
 )
 
 
@@ -34,10 +33,6 @@ class ByteSendStream(AsyncResource):
 
 
 class ByteStream(ByteReceiveStream, ByteSendStream):
-    """As anyio's."""
-
-
-class UNIXSocketStream(ByteStream):
     """As anyio's."""
 
 
