@@ -23,7 +23,7 @@ from .parts import Address, Helper, Interface, NetworkStatus, Place, step
 from .ports import Published
 from .veth import HostEnd, Inside, set_up
 
-_MOST_LEASES: Final = 1 << 20
+_MOST_LEASES: Final = 1 << 16
 """More would not fit the name of an interface."""
 _FORWARDING: Final = {4: "net/ipv4/ip_forward", 6: "net/ipv6/conf/all/forwarding"}
 
@@ -48,7 +48,7 @@ class BridgePart:
         """See `Part`."""
         config = self._config
         masqueraded = self._forwards()
-        async with locked() as lock:
+        async with locked(self._helper) as lock:
             self._is_member = True
             bridge = await bridges.join(
                 place.host, config, self._helper, lock, self._membership
@@ -165,7 +165,7 @@ class BridgePart:
 
     async def _leave(self, host: Netlink) -> None:
         if self._is_member:
-            async with locked():
+            async with locked(self._helper):
                 await bridges.leave(host, self._helper, self._membership)
             self._is_member = False
 

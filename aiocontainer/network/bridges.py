@@ -36,11 +36,11 @@ class Bridge:
 
     index: int
     name: str
-    is_ours: bool
-    addresses: tuple[Interface, ...]
     table: Table
     key: int
     """What the spawner knows it by."""
+    addresses: tuple[Interface, ...] = ()
+    """None until it is ready for containers."""
     users: int = 0
     localnet: bool = False
     """Packets from 127.0.0.1 are let out to it."""
@@ -57,8 +57,9 @@ class Membership:
 
     name: str
     bridge: Bridge | None = None
-    is_making: bool = False
-    """The bridge may be there by this attempt, and nothing tells that it is ours."""
+    makes: int = 0
+    """Index of the bridge that may be there by this attempt: nothing else tells yet
+    that it is ours."""
 
 
 known: dict[tuple[int, int], Bridge] = {}
@@ -91,19 +92,22 @@ async def join(
     alias = _INTERNAL if config.internal else _ALIAS
     with step(config.bridge, "find the bridge"):
         link = await links.find(host, config.bridge)
-    if link is None:
-        link = await _make(host, config, alias, membership)
-    if link.kind != "bridge":
+    if link is not None and link.kind != "bridge":
         raise NetworkError(link.name, "use the bridge", "it is none")
-    bridge = known.get((namespace_number(), link.index))
-    if bridge is not None:
+    if link is None:
+        membership.makes = links.new_index()
+    index = membership.makes if link is None else link.index
+    bridge = known.get((namespace_number(), index))
+    if bridge is None:
+        will = _will(lock, index) if link is None or link.alias in _OURS else ()
+        bridge = await _register(helper, config.bridge, index, will)
+    if link is None:
+        link = await _make(host, config, alias, index)
+        membership.makes = 0
+    if bridge.addresses:
         _require_same(config, bridge.addresses, link, alias)
     else:
-        with step(link.name, "read the addresses"):
-            assigned = await links.addresses(host, link.index)
-        addresses = tuple(one.address for one in assigned)
-        _require_same(config, addresses, link, alias)
-        bridge = await _register(config, helper, lock, link, addresses)
+        await _make_ready(host, bridge, config, link, alias)
     bridge.users += 1
     membership.bridge = bridge
     return bridge
@@ -120,9 +124,9 @@ async def leave(host: Netlink, helper: Helper, membership: Membership) -> None:
         bridge = known.get(place)
         if bridge is not None and bridge.users > 0:
             return
-        if link.alias in _OURS or membership.is_making:
+        if link.alias in _OURS or link.index == membership.makes:
             await _remove_unused(host, link.index)
-    membership.is_making = False
+    membership.makes = 0
     for place, bridge in tuple(known.items()):
         if bridge.users == 0:
             del known[place]
@@ -137,7 +141,7 @@ async def _remove_unused(host: Netlink, index: int) -> None:
 
 
 async def _make(
-    host: Netlink, config: BridgeNetwork, alias: str, membership: Membership
+    host: Netlink, config: BridgeNetwork, alias: str, index: int
 ) -> links.Link:
     """A new bridge, with all that it is to have."""
     name = config.bridge
@@ -146,20 +150,17 @@ async def _make(
         addresses.append(_first(config.subnet6))
     mac = "02:" + secrets.token_bytes(5).hex(":")
     with step(name, "make the bridge"):
-        membership.is_making = True
-        await links.add_bridge(host, name, mac, config.mtu)
-        link = await links.find(host, name)
-    if link is None:
-        raise NetworkError(name, "make the bridge", "it has gone")
+        await links.add_bridge(host, name, index, mac, config.mtu)
     with step(name, "set the bridge up"):
-        await links.set_alias(host, link.index, alias)
+        await links.set_alias(host, index, alias)
         for address in addresses:
             assigned = links.Assigned.usual(address)
-            await links.add_address(host, link.index, assigned)
-        await links.set_up(host, link.index)
-        found = await links.find(host, name)
-    membership.is_making = False
-    return found or link
+            await links.add_address(host, index, assigned)
+        await links.set_up(host, index)
+        link = await links.find_index(host, index)
+    if link is None:
+        raise NetworkError(name, "make the bridge", "it has gone")
+    return link
 
 
 def _first(subnet: ipaddress.IPv4Network | ipaddress.IPv6Network) -> Interface:
@@ -196,31 +197,33 @@ def _require_same(
         raise NetworkError(link.name, "use the bridge", f"it is {kind}")
 
 
-async def _register(
-    config: BridgeNetwork,
-    helper: Helper,
-    lock: str,
-    link: links.Link,
-    addresses: tuple[Interface, ...],
-) -> Bridge:
-    """Make our table for it, and have both removed if we are lost."""
-    is_ours = link.alias in _OURS
+async def _register(helper: Helper, name: str, index: int, will: Will) -> Bridge:
+    """Have what we make from here on removed if we are lost: the table, which isn't
+    made yet, and with a will the bridge, which may not be there yet either."""
+    with step(name, "open a socket for nftables"):
+        table = Table(f"aiocontainer-{name}-{secrets.token_hex(4)}")
     key = helper.new_key()
-    with step(link.name, "open a socket for nftables"):
-        table = Table(f"aiocontainer-{link.name}-{secrets.token_hex(4)}")
     try:
-        will = _will(lock, link.index) if is_ours else ()
         await helper.bequeath(key, will, (table.fileno(),))
-        with step(link.name, "make a table of nftables"):
-            networks = [address.network for address in addresses]
-            await table.create(link.name, networks, internal=config.internal)
     except BaseException:
         helper.forget(key)
         table.close()
         raise
-    bridge = Bridge(link.index, link.name, is_ours, addresses, table, key)
-    known[namespace_number(), link.index] = bridge
+    bridge = known[namespace_number(), index] = Bridge(index, name, table, key)
     return bridge
+
+
+async def _make_ready(
+    host: Netlink, bridge: Bridge, config: BridgeNetwork, link: links.Link, alias: str
+) -> None:
+    with step(link.name, "read the addresses"):
+        assigned = await links.addresses(host, link.index)
+    addresses = tuple(one.address for one in assigned)
+    _require_same(config, addresses, link, alias)
+    with step(link.name, "make a table of nftables"):
+        networks = [address.network for address in addresses]
+        await bridge.table.create(link.name, networks, internal=config.internal)
+    bridge.addresses = addresses
 
 
 def _will(lock: str, index: int) -> Will:

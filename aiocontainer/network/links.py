@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import functools
 import ipaddress
+import secrets
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
@@ -44,6 +45,7 @@ _RTN_UNICAST: Final = 1
 OWN_PID: Final = 0x7FFF_FFFE
 """Stands for the process that will send a message, where it isn't known yet: above any
 pid (PID_MAX_LIMIT of include/linux/threads.h is 2**22)."""
+_OWN_INDEXES: Final = 1 << 27
 _CREATE: Final = NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL
 
 
@@ -121,7 +123,20 @@ async def _get(net: Netlink, message: Message) -> Link | None:
     return Link.parse(data)
 
 
-async def add_bridge(net: Netlink, name: str, mac: str, mtu: int | None) -> None:
+def new_index() -> int:
+    """An index for an interface that isn't made yet: the kernel counts its own from 1,
+    so that it doesn't come to these, and nobody guesses the same.
+
+    Nor is it the index of a pair's other end. Where these are equal, the kernel takes
+    the end for an interface that leads nowhere else, and lets a second pass before it
+    passes on that there is a carrier (linkwatch_urgent_event of net/core/link_watch.c).
+    """
+    return _OWN_INDEXES + secrets.randbelow(_OWN_INDEXES)
+
+
+async def add_bridge(
+    net: Netlink, name: str, index: int, mac: str, mtu: int | None
+) -> None:
     """Make a bridge, down; `FileExistsError` if there is an interface of that name."""
     attributes: list[tuple[str, Any]] = [
         ("IFLA_IFNAME", name),
@@ -131,7 +146,7 @@ async def add_bridge(net: Netlink, name: str, mac: str, mtu: int | None) -> None
     ]
     if mtu is not None:
         attributes.append(("IFLA_MTU", mtu))
-    await net.ask(_link_message(attributes), RTM_NEWLINK, _CREATE)
+    await net.ask(_link_message(attributes, index), RTM_NEWLINK, _CREATE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,9 +161,12 @@ class Pair:
     tx_queue_len: int | None = None
 
 
-async def add_veth(net: Netlink, pair: Pair, pid: int, bridge: int | None) -> None:
-    """Make a pair, its peer in the namespace of ``pid``, and ours a port of ``bridge``
-    (an index); both down. All in one message, so there is never half of it.
+async def add_veth(
+    net: Netlink, pair: Pair, index: int, pid: int, bridge: int | None
+) -> None:
+    """Make a pair, its peer in the namespace of ``pid``, and ours (with that index) a
+    port of ``bridge`` (an index); both down. All in one message, so there is never half
+    of it.
 
     Raises:
         FileExistsError: there is an interface of that name, here or there.
@@ -167,7 +185,7 @@ async def add_veth(net: Netlink, pair: Pair, pid: int, bridge: int | None) -> No
     if bridge is not None:
         ours.append(("IFLA_MASTER", bridge))
     # Only ours can come up at once: the peer isn't connected yet when it is made.
-    await net.ask(_link_message(ours, up=True), RTM_NEWLINK, _CREATE)
+    await net.ask(_link_message(ours, index, up=True), RTM_NEWLINK, _CREATE)
 
 
 async def set_port(net: Netlink, index: int, *, hairpin: bool, isolated: bool) -> None:

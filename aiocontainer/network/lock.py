@@ -17,6 +17,7 @@ from .._sys import inotify
 from .._sys.libc import call
 from ..errors import NetworkError
 from ..state.folder import default_root
+from .parts import Helper
 
 _SO_NETNS_COOKIE: Final = 71
 _PATIENCE_S: Final = 20.0
@@ -45,31 +46,37 @@ def namespace_number() -> int:
 
 
 @asynccontextmanager
-async def locked() -> AsyncIterator[str]:
+async def locked(helper: Helper) -> AsyncIterator[str]:
     """Hold the lock, while some messages go to the kernel and come back; its path.
 
-    The file is there only as long as somebody holds it or waits. A program that is
-    killed lets go. Cancelled, it isn't held.
+    The file is there only as long as somebody holds it or waits; the spawner removes
+    that of a program that is killed. Cancelled, it isn't held.
 
     Raises:
         NetworkError: another program keeps it.
         OSError: it can't be made.
+        SpawnerError: there is no spawner to be had.
     """
     path = lock_path()
     _make_directory(os.path.dirname(path))
-    descriptor = -1
-    with anyio.move_on_after(_PATIENCE_S):
-        descriptor = await _lock(path)
-    if descriptor < 0:
-        raise NetworkError("", "lock", f"another program keeps {path}")
+    key = helper.new_key()
     try:
-        yield path
-    finally:
-        # While it is held: who waits for this file finds it gone, and makes another.
+        await helper.bequeath(key, (("lock", path),), ())
+        descriptor = -1
+        with anyio.move_on_after(_PATIENCE_S):
+            descriptor = await _lock(path)
+        if descriptor < 0:
+            raise NetworkError("", "lock", f"another program keeps {path}")
         try:
-            os.unlink(path)
+            yield path
         finally:
-            os.close(descriptor)
+            # While it is held: who waits for this file finds it gone, makes another.
+            try:
+                os.unlink(path)
+            finally:
+                os.close(descriptor)
+    finally:
+        helper.forget(key)
 
 
 def _make_directory(path: str) -> None:

@@ -56,20 +56,12 @@ class HostEnd:
 
     async def make(self, place: Place, pair: links.Pair, bridge: int | None) -> None:
         """Make the pair; `FileExistsError` where the name is taken."""
-        self.name = pair.name  # if the answer is lost, it may be there all the same
-        try:
-            await links.add_veth(place.host, pair, place.pid, bridge)
-        except FileExistsError:
-            self.name = ""
-            raise
-        link = await links.find(place.host, pair.name)
-        self.index = 0 if link is None else link.index
+        # Known before: if the answer is lost, it may be there all the same.
+        self.name, self.index = pair.name, links.new_index()
+        await links.add_veth(place.host, pair, self.index, place.pid, bridge)
 
     async def remove(self, host: Netlink) -> None:
         """Return once it is gone, with the container's namespace or before."""
-        if self.name and not self.index:  # cancelled while it was made
-            link = await links.find(host, self.name)
-            self.index = 0 if link is None else link.index
         if self.index:
             await gone(host, self.index, self.name)
         self.name, self.index = "", 0

@@ -33,6 +33,7 @@ class Relay:
         self.sockets: list[socket.socket] = []
         """Each takes and gives what a netlink socket does, a datagram each."""
         self._theirs: list[socket.socket] = []
+        self._key = next(spawner.keys)
         self._pidfd = -1
         self._is_asked = self._is_ready = False
         try:
@@ -50,7 +51,7 @@ class Relay:
         descriptors = [sock.fileno() for sock in self._theirs]
         if pidfd is not None:
             descriptors.append(pidfd)
-        await spawner.send(("relay",), descriptors)
+        await spawner.send(("relay", self._key), descriptors)
         self._is_asked = True
         for sock in self._theirs:
             sock.close()
@@ -63,6 +64,7 @@ class Relay:
         message, received = _receive(self.sockets[0])
         if received is not None:
             self._pidfd = received
+            spawner.watch_process(self._key, received)
         elif message == init_pipe.READY:
             self._is_ready = True
         elif not message:
@@ -92,6 +94,7 @@ class Relay:
     def _close(self) -> None:
         for sock in (*self.sockets, *self._theirs):
             sock.close()
+        spawner.forget(self._key)
         if self._pidfd >= 0:
             os.close(self._pidfd)
         self._pidfd = -1

@@ -1,5 +1,6 @@
 """What a program that is killed leaves of its networks: nothing."""
 
+import itertools
 import os
 import signal
 import time
@@ -44,11 +45,13 @@ asyncio.run(main(*sys.argv[1:3]))
 """
 
 
-def until(condition, patience_s=5.0):
+def until(condition, child, patience_s=5.0):
+    """While what the child has left is reaped, as by any init: the first process of a
+    pid namespace doesn't end before that, nor then its network namespace."""
     deadline = time.monotonic() + patience_s
     while not condition():
         assert time.monotonic() < deadline, f"left: {links()} {tables()}"
-        time.sleep(0.005)
+        child.left_behind(0.005)
 
 
 def started(child):
@@ -65,7 +68,7 @@ def test_a_killed_program_leaves_no_bridge_no_pair_and_no_table(rootfs):
         assert "aiocontainer0" in links()
         assert len(tables()) == 1
         child.kill()
-        until(lambda: not links() and not tables())
+        until(lambda: not links() and not tables(), child)
         assert child.left_behind() == []
     assert os.listdir("/run/aiocontainer-network") == []
 
@@ -78,7 +81,7 @@ def test_a_killed_program_leaves_the_bridge_to_others(rootfs):
             assert lost != kept
             assert len(tables()) == 2
             child.kill()
-            until(lambda: len(links()) == 2 and len(tables()) == 1)
+            until(lambda: len(links()) == 2 and len(tables()) == 1, child)
             assert child.left_behind() == []
         assert "aiocontainer0" in links()
         other.send("again\n")
@@ -113,28 +116,56 @@ def test_a_killed_program_gives_a_device_back(rootfs):
             started(child)
             assert links() == {"peer0"}
             child.kill()
-            until(lambda: links() == {"data0", "peer0"})
-            until(lambda: ip("-4", "address", "show", "data0") == before)
+            until(lambda: links() == {"data0", "peer0"}, child)
+            until(lambda: ip("-4", "address", "show", "data0") == before, child)
             assert child.left_behind() == []
     finally:
         ip("link", "delete", "peer0")
 
 
-def test_a_program_killed_while_it_attaches_leaves_nothing(rootfs):
-    """At moments from before the first message to the kernel till after the last."""
-    with program(PROGRAM, str(rootfs), "bridge") as child:
-        began = time.monotonic()
-        started(child)
-        took_s = time.monotonic() - began
-        child.kill()
-        until(lambda: not links() and not tables())
-    for turn in range(4):
-        with program(PROGRAM, str(rootfs), "bridge") as child:
-            time.sleep(took_s * (0.6 + 0.15 * turn))
-            child.signal(signal.SIGKILL)
-            child.wait()
-            until(lambda: not links() and not tables())
-            assert child.left_behind() == []
+DYING = """
+import os, signal
+from aiocontainer.network import netlink
+
+LAST, WHEN = int(os.environ["LAST"]), os.environ["WHEN"]
+sent = 0
+say = netlink.call
+
+def call(name, function, *arguments, **keywords):
+    global sent
+    if name != "sendmsg":
+        return say(name, function, *arguments, **keywords)
+    sent += 1
+    if WHEN == "after":
+        say(name, function, *arguments, **keywords)
+    if sent == LAST:
+        os.kill(os.getpid(), signal.SIGKILL)
+    if WHEN == "before":
+        return say(name, function, *arguments, **keywords)
+
+netlink.call = call
+"""
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_program_killed_at_any_message_to_the_kernel_leaves_nothing(rootfs, when):
+    """Before it is sent, or after, when nobody hears what the kernel answers."""
+    source = DYING + PROGRAM
+    for last in itertools.count(1):
+        env = {"LAST": str(last), "WHEN": when}
+        with program(source, str(rootfs), "bridge", env=env) as child:
+            try:
+                started(child)
+            except EOFError:
+                assert child.wait() == -signal.SIGKILL
+                until(lambda: not links() and not tables(), child)
+                assert child.left_behind() == []
+                assert os.listdir("/run/aiocontainer-network") == []
+            else:
+                child.kill()
+                until(lambda: not links() and not tables(), child)
+                break
+    assert last > 10
 
 
 def test_a_lost_spawner_changes_nothing_and_its_successor_knows_all(rootfs):
@@ -155,7 +186,7 @@ def test_a_lost_spawner_changes_nothing_and_its_successor_knows_all(rootfs):
         assert "aiocontainer0" in links()
         assert len(tables()) == 1
         child.kill()
-        until(lambda: not links() and not tables())
+        until(lambda: not links() and not tables(), child)
         assert child.left_behind() == []
 
 
@@ -185,9 +216,11 @@ def test_a_detached_container_keeps_its_device(rootfs, tmp_path):
     arguments = (DETACHED, str(rootfs), str(tmp_path / "root"), id)
     with program(*arguments, "create") as child:
         assert child.wait() == 0
-        until(lambda: [one.split()[1] for one in child.left_behind(0)] == ["sleep"])
+        until(
+            lambda: [one.split()[1] for one in child.left_behind(0)] == ["sleep"], child
+        )
         assert links() == {"peer0"}
         with program(*arguments, "destroy") as other:
             assert int(other.line()) > 0
             assert other.wait() == 0
-    until(lambda: links() == set())
+    until(lambda: links() == set(), child)

@@ -96,7 +96,9 @@ class Janitor:
                 os.rmdir(parent)
             except OSError:
                 pass  # others are in it, or it is gone
-        network.remove_bridges([will for will, _ in self._wills.values()], deadline)
+        wills = [will for will, _ in self._wills.values()]
+        network.remove_bridges(wills, deadline)
+        network.remove_locks(wills)
 
 
 def _end_members(directories: Iterable[str]) -> None:

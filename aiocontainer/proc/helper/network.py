@@ -3,6 +3,7 @@
 A will is a sequence of
   ("send", n, message)                      to the n-th socket that came with it
   ("bridge", lock, ports, delete)           a bridge goes, if it has no ports
+  ("lock", path)                            this file goes, if nobody has the lock
 whose messages (netlink(7)) the program has written: no names are looked up here.
 """
 
@@ -16,12 +17,12 @@ import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from typing import Any
 
 _NLMSG_DONE = 3
 _HEADER = struct.Struct("=IHHII")  # struct nlmsghdr
-_BRIDGES_S = 2.0
+_BRIDGES_S = 4.0
 _OWN_PID = struct.pack("=I", 0x7FFFFFFE)
 """Stands for ours in messages: `aiocontainer.network.links.OWN_PID`."""
 
@@ -51,10 +52,21 @@ def remove_bridges(
         time.sleep(0.01)
 
 
+def remove_locks(wills: Iterable[tuple[tuple[Any, ...], ...]]) -> None:
+    """Remove the files that the program had, or waited for."""
+    for path in {entry[1] for will in wills for entry in will if entry[0] == "lock"}:
+        _try_locked(path, 0, lambda: True)
+
+
 def _try_remove(path: str, ports: bytes, delete: bytes) -> bool:
     """True once it is settled that the bridge stays or is gone."""
+    return _try_locked(path, os.O_CREAT, lambda: _remove_unused(ports, delete))
+
+
+def _try_locked(path: str, flags: int, action: Callable[[], bool]) -> bool:
+    """What the action gave; False where another has the lock, True without a file."""
     try:
-        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        flags |= os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
         lock = os.open(path, flags, 0o600)
     except OSError:
         return True
@@ -63,7 +75,7 @@ def _try_remove(path: str, ports: bytes, delete: bytes) -> bool:
         if not os.fstat(lock).st_nlink:
             return False
         try:
-            return _remove_unused(ports, delete)
+            return action()
         finally:
             os.unlink(path)
     except OSError:

@@ -28,17 +28,19 @@ _OPTIONS = (10, 11, 12)  # NETLINK_CAP_ACK, NETLINK_EXT_ACK, NETLINK_GET_STRICT_
 _BUFFER_BYTES = 1 << 17
 
 
-def start(descriptors: list[int]) -> None:
+def start(descriptors: list[int]) -> int:
     """Make one for a socket pair (for our network namespace), or for two and a pidfd
-    (the second for that process's). It ends with the program's end of the first."""
+    (the second for that process's); its pidfd. It ends with the program's end of the
+    first."""
     pid, pidfd = clone(c.CLONE_PARENT)
     if pid == 0:
         _serve(descriptors[:2], descriptors[2] if len(descriptors) > 2 else -1)
     try:
         hello = init_pipe.encode_hello(init_pipe.INTERMEDIATE, pid)
         wire.send_descriptor(descriptors[0], hello, pidfd)
-    finally:
-        os.close(pidfd)
+    except OSError:
+        pass  # the program is gone
+    return pidfd
 
 
 def _serve(pipes: list[int], pidfd: int) -> NoReturn:

@@ -178,8 +178,10 @@ class Spawner:
             case ("netlink", protocol):
                 pipe, pidfd = descriptors
                 netlink.send_socket(pipe, pidfd, protocol)
-            case ("relay",) if not self._is_over:
-                relay.start(descriptors)
+            case ("relay", key) if not self._is_over:
+                # A message that it has taken is not to reach the kernel after the
+                # janitor has undone what was there.
+                self.janitor.adopt(key, relay.start(descriptors))
             case ("inherit", key, will):
                 self.janitor.inherit(key, will, descriptors)
             case ("forget", stale):
