@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TypeAlias
 
 from .._sys.libc import call
@@ -13,7 +13,7 @@ from .base import Cgroup, Entry
 from .reach import INSIDE
 from .tree import translated
 
-__all__ = ("CgroupPath", "entry_below")
+__all__ = ("CgroupPath", "cgroup_of", "entry_below")
 
 CgroupPath: TypeAlias = "str | Mapping[str, str]"
 """Where below a container's own cgroup, which is ``/`` or empty: in every hierarchy, or
@@ -51,6 +51,26 @@ def entry_below(cgroup: Cgroup | None, path: CgroupPath) -> Entry:
         tuple(f"{found[directory]}/tasks" for directory in files),
         None if unified is None else found[unified],
     )
+
+
+def cgroup_of(words: Iterable[str]) -> str | dict[str, str] | None:
+    """The `CgroupPath` that a command line has, in one word or by controllers in more.
+
+    Raises:
+        ConfigError: it isn't ``PATH`` or ``CONTROLLER[,CONTROLLER...]:PATH``.
+    """
+    words = tuple(words)
+    found: dict[str, str] = {}
+    for word in words:
+        names, colon, path = word.partition(":")
+        if ":" in path:
+            raise ConfigError(_FIELD, f"{word!r} has more than one colon")
+        if not (colon and names):
+            if len(words) > 1:
+                raise ConfigError(_FIELD, f"{word!r} names no controller")
+            return path if colon else word
+        found.update(dict.fromkeys(names.split(","), path))
+    return found or None
 
 
 def _by_directory(

@@ -127,6 +127,12 @@ async def _leave_alone(
 @_tty
 @_timeout
 @_report
+@click.option(
+    "--cgroup",
+    metavar="[CONTROLLER:]PATH",
+    multiple=True,
+    help="A cgroup that is there, below the container's.",
+)
 @process_options
 @container_argument
 @_program
@@ -136,6 +142,7 @@ async def exec_command(
     tty: bool,
     timeout: float | None,
     report: str | None,
+    cgroup: tuple[str, ...],
     args: tuple[str, ...],
     **values: Any,  # noqa: ANN401  of the options
 ) -> int:
@@ -146,14 +153,19 @@ async def exec_command(
       aiocontainer exec web -- ps
       aiocontainer exec -t web -- sh
       aiocontainer exec -u nobody --timeout 5 web -- /bin/check
+      aiocontainer exec --cgroup memory:jobs web -- /bin/job
     """
     args = command_of(args)
+    from ..cgroups.below import cgroup_of
     from .attach import Wiring
 
+    place = cgroup_of(cgroup)
     wiring = Wiring.to_us(tty=tty)
     async with runtime().load(id) as container:
         settings = settings_of(values, tty=tty)
-        process = await container.start(args, **wiring.streams, **settings)
+        process = await container.start(
+            args, **wiring.streams, cgroup=place, **settings
+        )
         return await supervise(container, process, wiring, timeout, report)
 
 

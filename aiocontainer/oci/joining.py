@@ -6,6 +6,7 @@ from typing import Any
 
 import anyio
 
+from ..cgroups.below import cgroup_of
 from ..config.bundle import read_process
 from ..errors import ConfigError, StatusError
 from ..runtime import KeptContainer, Runtime
@@ -25,7 +26,7 @@ def execute(options: Options, log: Log) -> int:
 
 
 async def _execute(options: Options, log: Log) -> int:
-    cgroup = chosen_cgroup(options.cgroup)
+    cgroup = cgroup_of(options.cgroup)
     async with Runtime(root_of(options)).load(options.id) as container:
         status = container.status()
         if status == "paused" and not options.ignore_paused:
@@ -58,25 +59,6 @@ async def _execute(options: Options, log: Log) -> int:
         if detaches:
             return 0
         return await foreground.follow(process)
-
-
-def chosen_cgroup(words: list[str]) -> str | dict[str, str] | None:
-    """Where ``--cgroup``, said once or for some controllers each, puts a process.
-
-    Raises:
-        ConfigError: it isn't ``PATH`` or ``CONTROLLER[,CONTROLLER...]:PATH``.
-    """
-    found: dict[str, str] = {}
-    for word in words:
-        names, colon, path = word.partition(":")
-        if ":" in path:
-            raise ConfigError("cgroup", f"{word!r} has more than one colon")
-        if not (colon and names):
-            if len(words) > 1:
-                raise ConfigError("cgroup", f"{word!r} names no controller")
-            return path if colon else word
-        found.update(dict.fromkeys(names.split(","), path))
-    return found or None
 
 
 def _wanted(

@@ -22,7 +22,7 @@ from aiocontainer import (
     UnsupportedFeature,
 )
 from tests.support.capabilities import needs
-from tests.support.cgroups import LAYOUT, reap
+from tests.support.cgroups import LAYOUT, places, reap
 from tests.support.shells import READY, started, until
 
 pytestmark = [pytest.mark.anyio, needs("root", "mount-namespace", "pid-namespace")]
@@ -31,17 +31,6 @@ SLEEP = ["sleep", "60"]
 IS_V2 = LAYOUT.mode == "v2"
 only_v1 = pytest.mark.skipif(IS_V2, reason="v2 has one hierarchy")
 only_v2 = pytest.mark.skipif(not IS_V2, reason="needs the controllers on v2")
-
-
-def places(pid: int) -> dict[str, str]:
-    """Controller (of v2 ``""``) -> the cgroup's directory, for those of ours."""
-    found = {}
-    for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines():
-        _, names, path = line.split(":", 2)
-        hierarchy = LAYOUT.v2 if not names else LAYOUT.v1.get(names.split(",")[0])
-        if hierarchy is not None and hierarchy.own != path:
-            found[names] = hierarchy.directory(path)
-    return found
 
 
 def make(pid: int, path: str) -> list[str]:

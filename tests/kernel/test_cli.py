@@ -13,6 +13,7 @@ import pytest
 from aiocontainer import Runtime
 from tests.support import procfs
 from tests.support.capabilities import needs
+from tests.support.cgroups import places
 from tests.support.cli import reap, run, started
 from tests.support.rootfs import make_rootfs
 
@@ -265,6 +266,20 @@ def test_exec_runs_beside_the_containers_own_program(root, web):
         command.until("#")
         command.send("exit 3\r")
         assert command.wait() == 3
+
+
+def test_exec_in_a_cgroup_below_the_containers(root, web):
+    (listed,) = json.loads(run("ps", "--json", root=root).out)
+    found = places(listed["pid"])
+    controller = "memory" if "memory" in found else ""
+    os.mkdir(found[controller] + "/sub")
+    word = f"{controller}:sub" if controller else "sub"
+    done = run(
+        "exec", "--cgroup", word, web, "--", "cat", "/proc/self/cgroup", root=root
+    )
+    assert (done.status, done.out.count("/sub\n")) == (0, 1)
+    refused = run("exec", "--cgroup=nope", web, "true", root=root)
+    assert (refused.status, "cgroup" in refused.err) == (125, True)
 
 
 def test_it_is_paused_changed_and_ended(root, web):

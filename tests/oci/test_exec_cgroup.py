@@ -1,14 +1,13 @@
 """``exec --cgroup``: a process in an existing cgroup below the container's."""
 
 import os
-from pathlib import Path
 
 import pytest
 
+from aiocontainer.cgroups.below import cgroup_of
 from aiocontainer.errors import ConfigError
-from aiocontainer.oci.joining import chosen_cgroup
 from tests.support.capabilities import needs
-from tests.support.cgroups import LAYOUT
+from tests.support.cgroups import places
 from tests.support.oci import Oci
 
 
@@ -27,28 +26,20 @@ from tests.support.oci import Oci
     ],
 )
 def test_the_last_word_on_a_controller_counts(words: list[str], chosen: object) -> None:
-    assert chosen_cgroup(words) == chosen
+    assert cgroup_of(words) == chosen
 
 
 @pytest.mark.parametrize("words", [["a:b:c"], ["a", "b"], ["memory:a", "b"], ["", ""]])
 def test_what_names_no_single_place_is_refused(words: list[str]) -> None:
     with pytest.raises(ConfigError, match="cgroup"):
-        chosen_cgroup(words)
+        cgroup_of(words)
 
 
 @needs("root", "mount-namespace", "pid-namespace")
 def test_the_process_is_where_the_command_line_says(oci: Oci) -> None:
     pid = oci.create("c", "sleep", "1000")["pid"]
     oci("start", "c")
-    lines = [
-        line.split(":", 2)
-        for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines()
-    ]
-    tops = {}
-    for _, names, path in lines:
-        found = LAYOUT.v1.get(names.split(",")[0]) if names else LAYOUT.v2
-        if found is not None and found.own != path:
-            tops[names] = found.directory(path)
+    tops = places(pid)
     see = ("c", "cat", "/proc/self/cgroup")
 
     def seen(*words: str) -> set[str]:

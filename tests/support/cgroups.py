@@ -8,6 +8,7 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 from aiocontainer.cgroups import Cgroup, detect, open_cgroup
@@ -17,6 +18,18 @@ from aiocontainer.config import CgroupSettings
 LAYOUT = detect()
 MIB = 1024 * 1024
 PARENT = f"aiocontainer-test-parent-{os.getpid()}"
+
+
+def places(pid: int) -> dict[str, str]:
+    """Controller (of v2 ``""``) -> the cgroup's directory, for those that aren't this
+    process's, too."""
+    found = {}
+    for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines():
+        _, names, path = line.split(":", 2)
+        hierarchy = LAYOUT.v2 if not names else LAYOUT.v1.get(names.split(",")[0])
+        if hierarchy is not None and hierarchy.own != path:
+            found[names] = hierarchy.directory(path)
+    return found
 
 
 def new_group(mode: Any = "auto", **options: Any) -> Cgroup:
