@@ -47,15 +47,19 @@ class DevicePart:
             self._addresses = tuple(await links.addresses(place.host, link.index))
             sock = await self._helper.open_netlink(place.pidfd, NETLINK_ROUTE)
             self._inside = Netlink.of(sock)
+            index = await links.free_index(place.inside, link.index)
+        # What it will be there is known before, to the spawner, too: it may be moved by
+        # a message whose answer we don't live to hear.
+        await self._bequeath(self._inside, link, index)
         with step(device, "move the device"):
             self._link = link
-            message = links.moved(link.index, name, place.pid)
+            message = links.moved(link.index, name, place.pid, index)
             await place.host.ask(message, links.RTM_NEWLINK)
             found = await links.find(place.inside, name)
         if found is None:
             raise NetworkError(name, "find the device", "it has gone")
-        self._index = found.index
-        await self._bequeath(self._inside, link)
+        if found.index != index:  # Linux 5.12 chooses by itself
+            await self._bequeath(self._inside, link, found.index)
         for one in self._addresses:
             with step(name, f"add the address {one.address}"):
                 await links.add_address(place.inside, found.index, one)
@@ -64,13 +68,13 @@ class DevicePart:
         addresses = tuple(one.address for one in self._addresses)
         self.status = NetworkStatus(name, addresses, device)
 
-    async def _bequeath(self, inside: Netlink, link: links.Link) -> None:
-        key = self._helper.new_key()
+    async def _bequeath(self, inside: Netlink, link: links.Link, index: int) -> None:
+        self._index = index
+        self._key = self._key or self._helper.new_key()
         with step(link.name, "open a netlink socket"), Netlink.open() as host:
-            self._key = key
-            will = _will(self._index, link, self._addresses)
+            will = _will(index, link, self._addresses)
             sockets = (inside.fileno(), host.fileno())
-            await self._helper.bequeath(key, will, sockets)
+            await self._helper.bequeath(self._key, will, sockets)
 
     def let_live(self) -> None:
         """Leave it to the container, whoever of us goes."""
@@ -101,10 +105,7 @@ class DevicePart:
 
     async def _take_back(self, host: Netlink, inside: Netlink, link: links.Link) -> str:
         """Its name, once it is back with its addresses."""
-        if not self._index:  # cancelled while it was moved
-            found = await links.find(inside, self._config.name or link.name)
-            self._index = 0 if found is None else found.index
-        if self._index and await links.find_index(inside, self._index) is not None:
+        if await links.find_index(inside, self._index) is not None:
             await _move_back(inside, self._index, link)
         back = await links.find_index(host, link.index)
         if back is None:

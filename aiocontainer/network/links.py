@@ -113,6 +113,11 @@ async def find_index(net: Netlink, index: int) -> Link | None:
     return await _get(net, _link_message([], index))
 
 
+async def free_index(net: Netlink, wanted: int) -> int:
+    """That index, if no interface has it, or another one."""
+    return wanted if await find_index(net, wanted) is None else new_index()
+
+
 async def _get(net: Netlink, message: Message) -> Link | None:
     try:
         (data,) = await net.ask(message, RTM_GETLINK, 0)
@@ -214,12 +219,14 @@ async def set_alias(net: Netlink, index: int, alias: str) -> None:
     await net.ask(_link_message([("IFLA_IFALIAS", alias)], index), RTM_NEWLINK)
 
 
-def moved(index: int, name: str, pid: int, new_index: int | None = None) -> Message:
+def moved(index: int, name: str, pid: int, new_index: int) -> Message:
     """The message (`RTM_NEWLINK`) that takes an interface down and moves it to the
     namespace of a process, under a name and a number."""
-    where = [("IFLA_NET_NS_PID", pid), ("IFLA_IFNAME", name)]
-    if new_index is not None:
-        where.append(("IFLA_NEW_IFINDEX", new_index))
+    where = [
+        ("IFLA_NET_NS_PID", pid),
+        ("IFLA_IFNAME", name),
+        ("IFLA_NEW_IFINDEX", new_index),
+    ]
     return _link_message(where, index, up=False)
 
 

@@ -10,20 +10,13 @@ from typing import Final
 import anyio
 
 from ..attachments import Attachments, attachments_of
-from ..errors import (
-    CgroupBusy,
-    ConfigError,
-    ContainerError,
-    ContainerNotFound,
-    StateError,
-)
-from ..state import Folder, Record, Remains, Store, is_leftover, status_of
+from ..errors import ConfigError, ContainerError, ContainerNotFound, StateError
+from ..state import Folder, Record, Store, is_leftover, status_of
 from .configs import loaded
+from .remaining import end_and_remove
 
 _SPAWNER_S: Final = 12.0
 """How long a spawner may take to clean up after its program."""
-_END_S: Final = 10.0
-"""How long killed processes may take to end."""
 
 
 async def collect(store: Store, *, stopped: bool, foreign: bool) -> list[str]:
@@ -79,17 +72,7 @@ async def clear(record: Record) -> None:
     Raises:
         CgroupBusy: a process can't be ended.
     """
-    remains = Remains(record)
-    due = anyio.current_time() + _END_S
-    pause_s = 0.001
-    while True:
-        remains.kill()
-        if remains.remove():
-            break
-        if anyio.current_time() >= due:
-            raise CgroupBusy(record.id, "a process of it can't be ended")
-        await anyio.sleep(pause_s)
-        pause_s = min(pause_s * 2, 0.05)
+    await end_and_remove(record)
     with contextlib.suppress(ConfigError):
         attached = Attachments(attachments_of(loaded(record.config), record.id))
         attached.adopt()

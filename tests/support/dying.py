@@ -1,8 +1,8 @@
 """Programs that die at a chosen moment: before the n-th thing that they do outside.
 
-What counts is what Python tells its audit hooks of (PEP 578) and can be seen by others,
-and each kernel call of ours. Killed before the n-th for all n, a program has been killed
-after each, too.
+What counts is what Python tells its audit hooks of (PEP 578) and can be seen by
+others, and each kernel call of ours. Killed before the n-th for all n, a program has
+been killed after each, too.
 
     SOURCE = DYING + "..." + "die_before(int(sys.argv[1]))" + "..."
 """
@@ -14,7 +14,7 @@ _SEEN = {
     "os.mkdir", "os.rmdir", "os.rename", "os.remove", "os.link", "os.symlink",
     "os.chmod", "os.chown", "os.kill", "os.exec", "os.posix_spawn", "os.fork",
     "os.truncate", "fcntl.flock", "fcntl.lockf", "fcntl.ioctl", "socket.connect",
-    "socket.bind", "socket.sendmsg", "socket.sendto", "subprocess.Popen", "shutil.rmtree",
+    "socket.bind", "socket.sendmsg", "socket.sendto", "subprocess.Popen",
 }
 _done = _last = 0
 
@@ -29,7 +29,7 @@ def _act():
 
 def _hear(event, arguments):
     if event in _SEEN or (event == "open" and arguments[2] & 0o1101):
-        _act()  # O_WRONLY, O_CREAT, O_TRUNC: files that a program only reads don't count
+        _act()  # with O_WRONLY, O_CREAT or O_TRUNC: not what is only read
 
 
 def die_before(number):
