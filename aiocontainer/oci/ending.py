@@ -8,7 +8,7 @@ import time
 
 from .. import state
 from ..errors import CgroupBusy, ConfigError, ContainerNotFound, StateError, StatusError
-from .kept import oci_status, open_folder
+from .kept import oci_status, open_folder, store_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,6 +41,8 @@ def kill(options: Options, _log: Log) -> None:
 
 def delete(options: Options, _log: Log) -> None:
     """Remove what is left of a container; with ``--force`` end it first."""
+    # An engine calls this for what a killed `create` made or not, and never `collect`.
+    store_of(options).remove_abandoned()
     try:
         folder = open_folder(options)
     except ContainerNotFound:

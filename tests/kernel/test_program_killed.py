@@ -11,6 +11,7 @@ import pytest
 
 from tests.support import procfs
 from tests.support.capabilities import needs
+from tests.support.dying import death_sweep
 from tests.support.programs import program
 
 pytestmark = [
@@ -107,6 +108,24 @@ def test_a_program_killed_at_any_moment_leaves_nothing(rootfs, options):
             assert disturb(child, name, signal.SIGKILL, delay_s) == -signal.SIGKILL
             times_s.append(all_gone_after(child, name))
     assert max(times_s) < 2
+
+
+LIFE = """
+import aiocontainer.container
+from aiocontainer import Config, Container, Rootfs
+
+async def main(name):
+    config = Config(rootfs=Rootfs.overlay(sys.argv[1]), pids=64)
+    async with Container(config, id=name) as container:
+        await container.run(["true"])
+        await container.pause()
+        await container.resume()
+        await container.run(["sleep", "9"], timeout=0.01)
+"""
+
+
+def test_a_program_killed_before_anything_that_it_does_leaves_nothing(rootfs):
+    assert death_sweep(LIFE, all_gone_after, str(rootfs)) > 100
 
 
 def test_a_program_interrupted_at_any_moment_leaves_nothing(rootfs):

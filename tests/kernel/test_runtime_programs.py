@@ -11,9 +11,10 @@ import pytest
 from aiocontainer import Runtime
 from tests.support import procfs
 from tests.support.capabilities import needs
+from tests.support.dying import death_sweep
 from tests.support.programs import program
 
-from .test_program_killed import cgroups
+from .test_program_killed import all_gone_after, cgroups
 
 pytestmark = [
     needs("root", "mount-namespace", "pid-namespace"),
@@ -304,3 +305,42 @@ def test_killed_with_its_spawner_at_any_moment_all_can_be_collected(place, mode)
             assert cgroups(name) == [], turn
             assert not os.path.isdir(root) or os.listdir(root) == [], turn
     assert min(counts.values()) > 0, counts
+
+
+KEEPS = """
+import aiocontainer.container
+from aiocontainer import Config, Runtime
+
+async def main(name):
+    runtime = Runtime(sys.argv[1])
+    config = Config(rootfs=sys.argv[2], pids=64)
+    program = ["sleep", "60"]
+    container = await runtime.create(name, config, program, detach=DETACH)
+    await container.start()
+    await container.run(["true"])
+    async with runtime.load(name) as same:
+        await same.destroy()
+"""
+
+
+@pytest.mark.parametrize("detach", [False, True])
+def test_killed_before_anything_that_it_does_a_program_leaves_a_true_record(
+    place, detach
+):
+    """Of nothing, or of a container that others can end and remove."""
+    runtime = Runtime(place[0])
+
+    async def tidy():
+        await runtime.collect()
+        for each in runtime.list():
+            async with runtime.load(each.id) as container:
+                await container.destroy()
+
+    def check(child, name):
+        child.left_behind(0.2)
+        asyncio.run(tidy())
+        all_gone_after(child, name)
+        assert os.listdir(place[0]) == []
+
+    source = KEEPS.replace("DETACH", str(detach))
+    assert death_sweep(source, check, *place) > 100
