@@ -92,8 +92,11 @@ async def join(
     alias = _INTERNAL if config.internal else _ALIAS
     with step(config.bridge, "find the bridge"):
         link = await links.find(host, config.bridge)
-    if link is not None and link.kind != "bridge":
-        raise NetworkError(link.name, "use the bridge", "it is none")
+        if link is not None and link.kind != "bridge":
+            raise NetworkError(link.name, "use the bridge", "it is none")
+        if link is not None and await _is_left(host, link):
+            await links.delete(host, link.index)
+            link = None
     if link is None:
         membership.makes = links.new_index()
     index = membership.makes if link is None else link.index
@@ -128,16 +131,25 @@ async def leave(host: Netlink, helper: Helper, membership: Membership) -> None:
             await _remove_unused(host, link.index)
     membership.makes = 0
     for place, bridge in tuple(known.items()):
-        if bridge.users == 0:
+        if bridge.users == 0 and place[0] == namespace_number():
             del known[place]
+            cursors.pop(place, None)
             helper.forget(bridge.key)
             bridge.table.close()
+
+
+async def _is_left(host: Netlink, link: links.Link) -> bool:
+    """Whether it is ours, whole or half, and nobody's: who has the lock and a container
+    on it has a port. What half of it lacks nobody would add."""
+    if (namespace_number(), link.index) in known:
+        return False
+    is_ours = link.alias in _OURS or links.is_half_made(link)
+    return is_ours and await links.count_ports(host, link.index) == 0
 
 
 async def _remove_unused(host: Netlink, index: int) -> None:
     if await links.count_ports(host, index) == 0:
         await links.delete(host, index)
-        cursors.pop((namespace_number(), index), None)
 
 
 async def _make(

@@ -10,7 +10,7 @@ from typing import Final
 from ..config import HostDevice
 from ..errors import NetworkError
 from . import links
-from .netlink import NETLINK_ROUTE, NLM_F_CREATE, NLM_F_REPLACE, Netlink, Request
+from .netlink import NETLINK_ROUTE, NLM_F_CREATE, NLM_F_EXCL, Netlink, Request
 from .parts import Helper, NetworkStatus, Place, Will, step
 
 _ANY_NAME: Final = "dev%d"
@@ -31,6 +31,7 @@ class DevicePart:
         self._link: links.Link | None = None
         self._addresses: tuple[links.Assigned, ...] = ()
         self._inside: Netlink | None = None
+        self._host: Netlink | None = None
         self._index = 0
         self._key = 0
         self.status: NetworkStatus | None = None
@@ -70,11 +71,13 @@ class DevicePart:
 
     async def _bequeath(self, inside: Netlink, link: links.Link, index: int) -> None:
         self._index = index
+        with step(link.name, "open a netlink socket"):
+            # Kept till it is forgotten: a successor of the spawner gets it, too.
+            self._host = self._host or Netlink.open()
         self._key = self._key or self._helper.new_key()
-        with step(link.name, "open a netlink socket"), Netlink.open() as host:
-            will = _will(index, link, self._addresses)
-            sockets = (inside.fileno(), host.fileno())
-            await self._helper.bequeath(self._key, will, sockets)
+        will = _will(index, link, self._addresses)
+        sockets = (inside.fileno(), self._host.fileno())
+        await self._helper.bequeath(self._key, will, sockets)
 
     def let_live(self) -> None:
         """Leave it to the container, whoever of us goes."""
@@ -99,15 +102,23 @@ class DevicePart:
     def _let_go(self) -> None:
         if self._key:
             self._helper.forget(self._key)
-        if self._inside is not None:
-            self._inside.close()
-        self._inside, self._key, self._index = None, 0, 0
+        for socket in (self._inside, self._host):
+            if socket is not None:
+                socket.close()
+        self._inside = self._host = None
+        self._key = self._index = 0
 
     async def _take_back(self, host: Netlink, inside: Netlink, link: links.Link) -> str:
         """Its name, once it is back with its addresses."""
-        if await links.find_index(inside, self._index) is not None:
-            await _move_back(inside, self._index, link)
+        found = await links.find_index(inside, self._index)
         back = await links.find_index(host, link.index)
+        if found is None and back is None:  # Linux 5.12 has chosen the index
+            found = await links.find(inside, self._config.name or link.name)
+            if found is not None and found.mac_address != link.mac_address:
+                found = None
+        if found is not None:
+            await _move_back(inside, found.index, link)
+            back = await links.find_index(host, link.index)
         if back is None:
             return link.name  # the container has destroyed it
         for assigned in self._addresses:
@@ -135,7 +146,7 @@ def _will(index: int, link: links.Link, addresses: Sequence[links.Assigned]) -> 
     `proc.helper.network`."""
     move = Request(links.moved(index, link.name, links.OWN_PID, link.index), 16, 0)
     entries: list[tuple[object, ...]] = [("send", 0, move.encode(1))]
-    flags = NLM_F_CREATE | NLM_F_REPLACE
+    flags = NLM_F_CREATE | NLM_F_EXCL  # what it has there stays as it is
     for number, address in enumerate(addresses, start=2):
         message = links.address_message(link.index, address)
         request = Request(message, links.RTM_NEWADDR, flags)

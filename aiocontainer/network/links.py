@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import functools
 import ipaddress
@@ -14,7 +15,6 @@ from .netlink import (
     NLM_F_CREATE,
     NLM_F_DUMP,
     NLM_F_EXCL,
-    NLM_F_REPLACE,
     Message,
     Netlink,
 )
@@ -111,6 +111,12 @@ async def find(net: Netlink, name: str) -> Link | None:
 async def find_index(net: Netlink, index: int) -> Link | None:
     """The interface of that number, or ``None``."""
     return await _get(net, _link_message([], index))
+
+
+def is_half_made(link: Link) -> bool:
+    """Whether it has an index of `new_index`, and no more: who made it didn't get
+    further."""
+    return link.index >= _OWN_INDEXES and link.alias is None and not link.is_up
 
 
 async def free_index(net: Netlink, wanted: int) -> int:
@@ -264,6 +270,8 @@ class Assigned:
     address: Interface
     broadcast: str | None = None
     """Of IPv4, where there is one."""
+    peer: str | None = None
+    """The other end's, of one that leads from point to point."""
 
     @classmethod
     def usual(cls, address: Interface) -> Assigned:
@@ -281,7 +289,7 @@ def address_message(index: int, assigned: Assigned) -> Message:
     message["prefixlen"] = address.network.prefixlen
     message["index"] = index
     text = str(address.ip)
-    message["attrs"] = [("IFA_LOCAL", text), ("IFA_ADDRESS", text)]
+    message["attrs"] = [("IFA_LOCAL", text), ("IFA_ADDRESS", assigned.peer or text)]
     if assigned.broadcast is not None:
         message["attrs"].append(("IFA_BROADCAST", assigned.broadcast))
     if address.version == 6:
@@ -292,9 +300,9 @@ def address_message(index: int, assigned: Assigned) -> Message:
 
 
 async def add_address(net: Netlink, index: int, assigned: Assigned) -> None:
-    """Give an interface an address; fine if it has it."""
-    flags = NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE
-    await net.ask(address_message(index, assigned), RTM_NEWADDR, flags)
+    """Give an interface an address; one that it has stays as it is."""
+    with contextlib.suppress(FileExistsError):
+        await net.ask(address_message(index, assigned), RTM_NEWADDR, _CREATE)
 
 
 async def addresses(net: Netlink, index: int) -> list[Assigned]:
@@ -306,12 +314,15 @@ async def addresses(net: Netlink, index: int) -> list[Assigned]:
         message = _messages().address(data)
         message.decode()
         flags = message.get_attr("IFA_FLAGS") or message["flags"]
-        text = message.get_attr("IFA_LOCAL") or message.get_attr("IFA_ADDRESS")
+        other = message.get_attr("IFA_ADDRESS")
+        text = message.get_attr("IFA_LOCAL") or other
         if message["index"] != index or not flags & _IFA_F_PERMANENT:
             continue
         address = ipaddress.ip_interface(f"{text}/{message['prefixlen']}")
         if not address.is_link_local:
-            found.append(Assigned(address, message.get_attr("IFA_BROADCAST")))
+            broadcast = message.get_attr("IFA_BROADCAST")
+            peer = None if other == text else other
+            found.append(Assigned(address, broadcast, peer))
     return found
 
 

@@ -55,8 +55,11 @@ class Relay:
         self._is_asked = True
         for sock in self._theirs:
             sock.close()
-        while self._pidfd < 0 or not self._is_ready:
-            await self._hear()
+        with anyio.move_on_after(_PATIENCE_S):
+            while self._pidfd < 0 or not self._is_ready:
+                await self._hear()
+        if self._pidfd < 0 or not self._is_ready:
+            raise HandshakeError("a relay didn't begin in time")
 
     async def _hear(self) -> None:
         """One word: which process it is, by the spawner, or that it is ready."""

@@ -28,7 +28,6 @@ from ..processes import Processes
 from ..state import Folder, Record, gate
 from ..state.id_ranges import IdRange
 from .ledger import Ledger
-from .remaining import end_and_remove
 
 _QUEUE_S: Final = 5.0
 
@@ -61,7 +60,6 @@ class KeptProcesses(Processes):
         self._was_over = False
         self._is_let_go = False
         self._living_on: set[Process] = set()
-        self._remains: Record | None = None
 
     # -- for the program that makes it -------------------------------------------------
 
@@ -186,7 +184,7 @@ class KeptProcesses(Processes):
             if record.cgroup:
                 self.place.cgroup = reopened(record.cgroup, record.directories)
         except (OSError, ValueError, KeyError, TypeError):
-            self._remains = record  # half of it, if who removed it was killed
+            self.ledger.is_broken = True
         init = record.init
         pidfd = None if init is None else init.open()
         if init is None or pidfd is None:
@@ -230,12 +228,6 @@ class KeptProcesses(Processes):
         if self._is_let_go:
             raise StatusError("given back", "destroy it")
         await super().destroy()
-
-    async def _remove(self) -> None:
-        if self._remains is not None:
-            await end_and_remove(self._remains)
-            self._remains = None
-        await super()._remove()
 
     def let_go(self) -> None:
         """Know no more of the container, nor of what was told to live on."""

@@ -12,6 +12,7 @@ from ..errors import ContainerNotFound, StateError
 from ..proc import spawner
 from ..state import Folder, Identity, Record, Store, gate
 from .locking import lock, locked
+from .remaining import end_and_remove
 
 
 class Ledger:
@@ -34,6 +35,9 @@ class Ledger:
         self.cgroup: Callable[[], Cgroup | None] = lambda: None
         self._config = config
         self._extra = extra
+        self.is_broken = False
+        """Somebody removed half of what is written down, and was killed: the rest is to
+        be removed by what is written."""
         self._folder: Folder | None = None
         self._record: Record | None = None
 
@@ -129,12 +133,15 @@ class Ledger:
 
         Raises:
             StateError: it can't be removed.
+            CgroupBusy: what it tells of can't be.
         """
         folder, self._folder = self._folder, None
         if folder is None:
             return
         try:
             await lock(folder)
+            if self.is_broken:
+                await end_and_remove(self._open_record())
             folder.remove()
         except ContainerNotFound:
             pass

@@ -2,6 +2,7 @@
 
 import os
 import time
+from contextlib import contextmanager, nullcontext
 
 import pytest
 
@@ -108,21 +109,34 @@ def test_programs_that_start_at_once_never_have_one_address(rootfs):
     assert tables() == set()
 
 
-def test_a_killed_program_gives_a_device_back(rootfs):
+@contextmanager
+def lent():
+    """A device to lend, with addresses that are told apart from new ones."""
     ip("link", "add", "data0", "type", "veth", "peer", "name", "peer0")
     try:
         ip("address", "add", "10.3.0.1/24", "dev", "data0")
+        ip("address", "add", "10.4.0.1", "peer", "10.4.0.2/32", "dev", "data0")
         ip("link", "set", "data0", "up")
-        before = ip("-4", "address", "show", "data0")
-        with program(PROGRAM, str(rootfs), "device") as child:
-            started(child)
-            assert links() == {"peer0"}
-            child.kill()
-            until(lambda: links() == {"data0", "peer0"}, child)
-            until(lambda: ip("-4", "address", "show", "data0") == before, child)
-            assert child.left_behind() == []
+        yield
     finally:
         ip("link", "delete", "peer0")
+
+
+def addresses():
+    return [
+        line.split("valid_lft")[0]
+        for line in ip("-4", "-o", "address", "show", "data0").splitlines()
+    ]
+
+
+def test_a_killed_program_gives_a_device_back(rootfs):
+    with lent(), program(PROGRAM, str(rootfs), "device") as child:
+        had = addresses()
+        started(child)
+        assert links() == {"peer0"}
+        child.kill()
+        until(lambda: links() == {"data0", "peer0"} and addresses() == had, child)
+        assert child.left_behind() == []
 
 
 ATTACHES = """
@@ -147,41 +161,36 @@ async def main(name):
 
 @pytest.mark.parametrize("kind", ["bridge", "veth", "device"])
 def test_killed_before_anything_that_it_does_a_program_leaves_no_network(rootfs, kind):
-    before = set()
-    if kind == "device":
-        ip("link", "add", "data0", "type", "veth", "peer", "name", "peer0")
-        ip("address", "add", "10.3.0.1/24", "dev", "data0")
-        ip("link", "set", "data0", "up")
-        before = {"data0", "peer0"}
+    with lent() if kind == "device" else nullcontext():
+        before = links()
+        had = addresses() if kind == "device" else None
 
-    def check(child, _name):
-        until(lambda: links() == before and not tables(), child)
-        if kind == "device":
-            until(lambda: "10.3.0.1" in ip("address", "show", "data0"), child)
-        assert child.left_behind() == []
-        if os.path.exists(LOCKS):
-            assert os.listdir(LOCKS) == []
+        def check(child, _name):
+            until(lambda: links() == before and not tables(), child)
+            if had is not None:
+                until(lambda: addresses() == had, child)
+            assert child.left_behind() == []
+            if os.path.exists(LOCKS):
+                assert os.listdir(LOCKS) == []
 
-    try:
         assert death_sweep(ATTACHES, check, str(rootfs), kind) > 100
-    finally:
-        if kind == "device":
-            ip("link", "delete", "peer0")
+
+
+LOST = PROGRAM.replace(
+    'print("ready", flush=True)',
+    'print("ready", flush=True)\n'
+    "            from aiocontainer.proc import spawner; import os, signal\n"
+    "            os.kill(spawner.peek().pid, signal.SIGKILL)\n"
+    "            await asyncio.sleep(0.1)\n"
+    '            await container.run(["true"])\n'
+    '            print("ready", flush=True)',
+)
 
 
 def test_a_lost_spawner_changes_nothing_and_its_successor_knows_all(rootfs):
     sysctl("net/ipv4/ip_forward", "1")
-    lost = PROGRAM.replace(
-        'print("ready", flush=True)',
-        'print("ready", flush=True)\n'
-        "            from aiocontainer.proc import spawner; import os, signal\n"
-        "            os.kill(spawner.peek().pid, signal.SIGKILL)\n"
-        "            await asyncio.sleep(0.1)\n"
-        '            await container.run(["true"])\n'
-        '            print("ready", flush=True)',
-    )
-    assert lost != PROGRAM
-    with program(lost, str(rootfs), "bridge") as child:
+    assert LOST != PROGRAM
+    with program(LOST, str(rootfs), "bridge") as child:
         started(child)
         assert started(child) == []
         assert "aiocontainer0" in links()
@@ -189,6 +198,44 @@ def test_a_lost_spawner_changes_nothing_and_its_successor_knows_all(rootfs):
         child.kill()
         until(lambda: not links() and not tables(), child)
         assert child.left_behind() == []
+
+
+def test_the_successor_of_a_lost_spawner_gives_a_device_back(rootfs):
+    with lent(), program(LOST, str(rootfs), "device") as child:
+        had = addresses()
+        started(child)
+        started(child)
+        assert links() == {"peer0"}
+        child.kill()
+        until(lambda: links() == {"data0", "peer0"} and addresses() == had, child)
+        assert child.left_behind() == []
+
+
+@pytest.mark.parametrize("steps", [0, 1, 2])
+def test_half_of_a_bridge_whose_maker_is_gone_is_in_nobodys_way(rootfs, steps):
+    ip("link", "add", "aiocontainer0", "index", 1 << 27, "type", "bridge")
+    half = [
+        ("link", "set", "aiocontainer0", "alias", "aiocontainer"),
+        ("address", "add", "10.213.0.1/20", "dev", "aiocontainer0"),
+    ]
+    for step in half[:steps]:
+        ip(*step)
+    with program(PROGRAM, str(rootfs), "bridge") as child:
+        started(child)
+        assert "state UP" in ip("link", "show", "aiocontainer0")
+        child.send("\n")
+        assert child.wait() == 0
+    assert links() == set()
+
+
+def test_a_bridge_of_somebody_else_stays(rootfs):
+    ip("link", "add", "aiocontainer0", "type", "bridge")
+    try:
+        with program(PROGRAM, str(rootfs), "bridge") as child, pytest.raises(EOFError):
+            started(child)
+        assert links() == {"aiocontainer0"}
+    finally:
+        ip("link", "delete", "aiocontainer0")
 
 
 DETACHED = """

@@ -84,10 +84,8 @@ class Janitor:
         directories = [d for noted in self._directories.values() for d in noted]
         _end_members(directories)
         _await_end(pidfds, deadline)
-        wills = [will for will, _ in self._wills.values()]
-        for key, (will, sockets) in tuple(self._wills.items()):
+        for will, sockets in self._wills.values():
             network.execute(will, sockets)
-            self._drop_will(key)  # with its sockets the kernel removes their tables
         while directories and time.monotonic() < deadline:
             directories = [d for d in reversed(directories) if not _remove(d)][::-1]
             if directories:
@@ -98,6 +96,9 @@ class Janitor:
                 os.rmdir(parent)
             except OSError:
                 pass  # others are in it, or it is gone
+        wills = [will for will, _ in self._wills.values()]
+        for key in tuple(self._wills):
+            self._drop_will(key)  # with its sockets the kernel removes their tables
         network.remove_bridges(wills, deadline)
         network.remove_locks(wills)
 

@@ -21,6 +21,7 @@ from . import wire
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import NoReturn
 
 _SOL_NETLINK = 270
@@ -28,19 +29,16 @@ _OPTIONS = (10, 11, 12)  # NETLINK_CAP_ACK, NETLINK_EXT_ACK, NETLINK_GET_STRICT_
 _BUFFER_BYTES = 1 << 17
 
 
-def start(descriptors: list[int]) -> int:
+def start(descriptors: list[int], adopt: Callable[[int], None]) -> None:
     """Make one for a socket pair (for our network namespace), or for two and a pidfd
-    (the second for that process's); its pidfd. It ends with the program's end of the
-    first."""
+    (the second for that process's). It ends with the program's end of the first; its
+    pidfd is the adopter's."""
     pid, pidfd = clone(c.CLONE_PARENT)
     if pid == 0:
         _serve(descriptors[:2], descriptors[2] if len(descriptors) > 2 else -1)
-    try:
-        hello = init_pipe.encode_hello(init_pipe.INTERMEDIATE, pid)
-        wire.send_descriptor(descriptors[0], hello, pidfd)
-    except OSError:
-        pass  # the program is gone
-    return pidfd
+    adopt(pidfd)
+    hello = init_pipe.encode_hello(init_pipe.INTERMEDIATE, pid)
+    wire.send_descriptor(descriptors[0], hello, pidfd)
 
 
 def _serve(pipes: list[int], pidfd: int) -> NoReturn:

@@ -181,7 +181,7 @@ class Spawner:
             case ("relay", key) if not self._is_over:
                 # A message that it has taken is not to reach the kernel after the
                 # janitor has undone what was there.
-                self.janitor.adopt(key, relay.start(descriptors))
+                relay.start(descriptors, lambda pidfd: self.janitor.adopt(key, pidfd))
             case ("inherit", key, will):
                 self.janitor.inherit(key, will, descriptors)
             case ("forget", stale):
