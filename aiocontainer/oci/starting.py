@@ -62,7 +62,12 @@ def open_gate(connection: int, program: str) -> None:
     try:
         pipe.setblocking(True)
         pipe.send(init_pipe.GO, _socket.MSG_NOSIGNAL)
-        message = pipe.recv(init_pipe.MAX_MESSAGE)
+        try:
+            message = pipe.recv(init_pipe.MAX_MESSAGE)
+        except ConnectionResetError:  # its last words come after this
+            message = pipe.recv(init_pipe.MAX_MESSAGE)
+            if not message:
+                raise
     except (BrokenPipeError, ConnectionResetError) as error:
         raise HandshakeError("the process behind the gate has ended") from error
     finally:

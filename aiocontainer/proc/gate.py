@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import socket
+from typing import Final
 
 import anyio
 
 from ..errors import HandshakeError
 from . import init_pipe
 from .last_words import failure_at_gate
+
+ENDED: Final = "the process behind the gate has ended"
 
 
 async def open_gate(connection: int, program: str) -> int | None:
@@ -34,23 +37,29 @@ async def open_gate(connection: int, program: str) -> int | None:
     with socket.socket(fileno=connection) as pipe:
         pipe.setblocking(False)
         listener: int | None = None
+        has_ended = False
         try:
             pipe.send(init_pipe.GO)
             while True:
                 await anyio.wait_readable(pipe)
-                message, numbers, _, _ = socket.recv_fds(
-                    pipe, init_pipe.MAX_MESSAGE, 1, socket.MSG_CMSG_CLOEXEC
-                )
+                try:
+                    message, numbers, _, _ = socket.recv_fds(
+                        pipe, init_pipe.MAX_MESSAGE, 1, socket.MSG_CMSG_CLOEXEC
+                    )
+                except ConnectionResetError:
+                    has_ended = True  # and took no GO; its last words come after this
+                    continue
                 if numbers:
                     listener = numbers[0]
-                if not message:
-                    return listener
                 if message[:1] == init_pipe.FAILED:
                     raise failure_at_gate(message, program)
+                if not message and has_ended:
+                    raise HandshakeError(ENDED)
+                if not message:
+                    return listener
         except BaseException as error:
             if listener is not None:
                 os.close(listener)
-            if isinstance(error, BrokenPipeError | ConnectionResetError):
-                reason = "the process behind the gate has ended"
-                raise HandshakeError(reason) from error
+            if isinstance(error, BrokenPipeError):
+                raise HandshakeError(ENDED) from error
             raise
