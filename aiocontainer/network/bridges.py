@@ -121,19 +121,23 @@ async def leave(host: Netlink, helper: Helper, membership: Membership) -> None:
     bridge, membership.bridge = membership.bridge, None
     if bridge is not None:
         bridge.users -= 1
+    stays = 0
     link = await links.find(host, membership.name)
     if link is not None and link.kind == "bridge":
+        stays = link.index
         place = (namespace_number(), link.index)
         bridge = known.get(place)
         if bridge is not None and bridge.users > 0:
             return
-        if link.alias in _OURS or link.index == membership.makes:
-            await _remove_unused(host, link.index)
+        is_ours = link.alias in _OURS or link.index == membership.makes
+        if is_ours and await _remove_unused(host, link.index):
+            stays = 0
     membership.makes = 0
     for place, bridge in tuple(known.items()):
         if bridge.users == 0 and place[0] == namespace_number():
             del known[place]
-            cursors.pop(place, None)
+            if place[1] != stays:
+                cursors.pop(place, None)
             helper.forget(bridge.key)
             bridge.table.close()
 
@@ -147,9 +151,12 @@ async def _is_left(host: Netlink, link: links.Link) -> bool:
     return is_ours and await links.count_ports(host, link.index) == 0
 
 
-async def _remove_unused(host: Netlink, index: int) -> None:
-    if await links.count_ports(host, index) == 0:
+async def _remove_unused(host: Netlink, index: int) -> bool:
+    """Whether it was."""
+    is_unused = await links.count_ports(host, index) == 0
+    if is_unused:
         await links.delete(host, index)
+    return is_unused
 
 
 async def _make(

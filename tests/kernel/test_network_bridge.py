@@ -408,6 +408,9 @@ async def test_a_bridge_of_somebody_else_is_used_and_left(rootfs):
         async with running(rootfs, Network.bridge("br0")) as (container,):
             assert str(address_of(container)) == "10.6.0.1"
             assert str(container.networks[0].gateway) == "10.6.0.254"
+        async with running(rootfs, Network.bridge("br0")) as (later,):
+            # What neighbours remember of the first one's address isn't the second's.
+            assert str(address_of(later)) == "10.6.0.2"
         assert link("br0") is not None
     finally:
         ip("link", "delete", "br0")

@@ -75,7 +75,7 @@ class Janitor:
         deadline = time.monotonic() + _PATIENCE_S
         pidfds = [pidfd for noted in self._pidfds.values() for pidfd in noted]
         for pidfd in pidfds:
-            # Each leads a process group, which is all that a hook on the host is.
+            # A hook on the host is no more than the process group that it leads.
             for flags in (_PROCESS_GROUP, 0):
                 try:
                     _signal.pidfd_send_signal(pidfd, _signal.SIGKILL, None, flags)
