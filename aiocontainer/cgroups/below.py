@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TypeAlias
 
 from .._sys.libc import call
@@ -53,13 +53,12 @@ def entry_below(cgroup: Cgroup | None, path: CgroupPath) -> Entry:
     )
 
 
-def cgroup_of(words: Iterable[str]) -> str | dict[str, str] | None:
+def cgroup_of(words: Sequence[str]) -> str | dict[str, str] | None:
     """The `CgroupPath` that a command line has, in one word or by controllers in more.
 
     Raises:
         ConfigError: it isn't ``PATH`` or ``CONTROLLER[,CONTROLLER...]:PATH``.
     """
-    words = tuple(words)
     found: dict[str, str] = {}
     for word in words:
         names, colon, path = word.partition(":")

@@ -40,7 +40,7 @@ class Bridge:
     key: int
     """What the spawner knows it by."""
     addresses: tuple[Interface, ...] = ()
-    """None until it is ready for containers."""
+    """Empty until it is ready for containers."""
     users: int = 0
     localnet: bool = False
     """Packets from 127.0.0.1 are let out to it."""
@@ -90,20 +90,25 @@ async def join(
     Cancelled or failed, `leave` has to be called all the same.
     """
     alias = _INTERNAL if config.internal else _ALIAS
+    namespace = namespace_number()
     with step(config.bridge, "find the bridge"):
         link = await links.find(host, config.bridge)
         if link is not None and link.kind != "bridge":
             raise NetworkError(link.name, "use the bridge", "it is none")
-        if link is not None and await _is_left(host, link):
-            await links.delete(host, link.index)
-            link = None
+        if link is not None and (namespace, link.index) not in known:
+            # It may be a dead program's, whole or half: what that lacks nobody would
+            # add. Who has the lock and a container on it has a port.
+            is_ours = link.alias in _OURS or links.is_half_made(link)
+            if is_ours and await _remove_unused(host, link.index):
+                link = None
     if link is None:
         membership.makes = links.new_index()
     index = membership.makes if link is None else link.index
-    bridge = known.get((namespace_number(), index))
+    bridge = known.get((namespace, index))
     if bridge is None:
         will = _will(lock, index) if link is None or link.alias in _OURS else ()
         bridge = await _register(helper, config.bridge, index, will)
+        known[namespace, index] = bridge
     if link is None:
         link = await _make(host, config, alias, index)
         membership.makes = 0
@@ -121,34 +126,23 @@ async def leave(host: Netlink, helper: Helper, membership: Membership) -> None:
     bridge, membership.bridge = membership.bridge, None
     if bridge is not None:
         bridge.users -= 1
-    stays = 0
+    namespace = namespace_number()
     link = await links.find(host, membership.name)
     if link is not None and link.kind == "bridge":
-        stays = link.index
-        place = (namespace_number(), link.index)
-        bridge = known.get(place)
+        bridge = known.get((namespace, link.index))
         if bridge is not None and bridge.users > 0:
             return
         is_ours = link.alias in _OURS or link.index == membership.makes
         if is_ours and await _remove_unused(host, link.index):
-            stays = 0
+            link = None
     membership.makes = 0
     for place, bridge in tuple(known.items()):
-        if bridge.users == 0 and place[0] == namespace_number():
+        if bridge.users == 0 and place[0] == namespace:
             del known[place]
-            if place[1] != stays:
+            if link is None or link.index != bridge.index:
                 cursors.pop(place, None)
             helper.forget(bridge.key)
             bridge.table.close()
-
-
-async def _is_left(host: Netlink, link: links.Link) -> bool:
-    """Whether it is ours, whole or half, and nobody's: who has the lock and a container
-    on it has a port. What half of it lacks nobody would add."""
-    if (namespace_number(), link.index) in known:
-        return False
-    is_ours = link.alias in _OURS or links.is_half_made(link)
-    return is_ours and await links.count_ports(host, link.index) == 0
 
 
 async def _remove_unused(host: Netlink, index: int) -> bool:
@@ -228,8 +222,7 @@ async def _register(helper: Helper, name: str, index: int, will: Will) -> Bridge
         helper.forget(key)
         table.close()
         raise
-    bridge = known[namespace_number(), index] = Bridge(index, name, table, key)
-    return bridge
+    return Bridge(index, name, table, key)
 
 
 async def _make_ready(

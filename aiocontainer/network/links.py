@@ -113,17 +113,6 @@ async def find_index(net: Netlink, index: int) -> Link | None:
     return await _get(net, _link_message([], index))
 
 
-def is_half_made(link: Link) -> bool:
-    """Whether it has an index of `new_index`, and no more: who made it didn't get
-    further."""
-    return link.index >= _OWN_INDEXES and link.alias is None and not link.is_up
-
-
-async def free_index(net: Netlink, wanted: int) -> int:
-    """That index, if no interface has it, or another one."""
-    return wanted if await find_index(net, wanted) is None else new_index()
-
-
 async def _get(net: Netlink, message: Message) -> Link | None:
     try:
         (data,) = await net.ask(message, RTM_GETLINK, 0)
@@ -143,6 +132,17 @@ def new_index() -> int:
     passes on that there is a carrier (linkwatch_urgent_event of net/core/link_watch.c).
     """
     return _OWN_INDEXES + secrets.randbelow(_OWN_INDEXES)
+
+
+async def free_index(net: Netlink, wanted: int) -> int:
+    """That index, if no interface has it, or another one."""
+    return wanted if await find_index(net, wanted) is None else new_index()
+
+
+def is_half_made(link: Link) -> bool:
+    """Whether it has an index of `new_index`, and no more: who made it didn't get
+    further."""
+    return link.index >= _OWN_INDEXES and link.alias is None and not link.is_up
 
 
 async def add_bridge(

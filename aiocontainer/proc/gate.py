@@ -12,7 +12,7 @@ from ..errors import HandshakeError
 from . import init_pipe
 from .last_words import failure_at_gate
 
-ENDED: Final = "the process behind the gate has ended"
+_ENDED: Final = "the process behind the gate has ended"
 
 
 async def open_gate(connection: int, program: str) -> int | None:
@@ -54,12 +54,12 @@ async def open_gate(connection: int, program: str) -> int | None:
                 if message[:1] == init_pipe.FAILED:
                     raise failure_at_gate(message, program)
                 if not message and has_ended:
-                    raise HandshakeError(ENDED)
+                    raise HandshakeError(_ENDED)
                 if not message:
                     return listener
         except BaseException as error:
             if listener is not None:
                 os.close(listener)
             if isinstance(error, BrokenPipeError):
-                raise HandshakeError(ENDED) from error
+                raise HandshakeError(_ENDED) from error
             raise

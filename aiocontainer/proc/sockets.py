@@ -55,10 +55,10 @@ class Relay:
         self._is_asked = True
         for sock in self._theirs:
             sock.close()
-        with anyio.move_on_after(_PATIENCE_S):
+        with anyio.move_on_after(_PATIENCE_S) as scope:
             while self._pidfd < 0 or not self._is_ready:
                 await self._hear()
-        if self._pidfd < 0 or not self._is_ready:
+        if scope.cancelled_caught:
             raise HandshakeError("a relay didn't begin in time")
 
     async def _hear(self) -> None:

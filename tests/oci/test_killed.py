@@ -1,6 +1,7 @@
 """A command of the runtime that is killed: what the engine does then makes it good."""
 
 import itertools
+import json
 import os
 import signal
 import sys
@@ -67,6 +68,7 @@ def until_reaped(before: set[int]) -> None:
 
 def places_of(bundle: str) -> list[str]:
     """Where the bundle's container would be, in each hierarchy."""
-    name = f"/aiocontainer-test-oci-{os.getpid()}-{os.path.basename(bundle)}"
+    document = json.loads(Path(bundle, "config.json").read_text())
+    name = document["linux"]["cgroupsPath"]
     hierarchies = {*LAYOUT.v1.values(), *filter(None, [LAYOUT.v2])}
     return [each.directory(name) for each in hierarchies]
